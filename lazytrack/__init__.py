@@ -1,0 +1,28 @@
+"""Experiment tracking that is just files: no server, no database, no lock service."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lazytrack.tracking import Experiment, Project, Test
+
+    __version__: str
+
+__all__ = ["Experiment", "Project", "Test", "__version__"]
+
+_HOMES = dict.fromkeys(("Experiment", "Project", "Test"), "lazytrack.tracking")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command line starts at once."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  (it scans the installed packages)
+
+        return version("lazytrack")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lazytrack' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

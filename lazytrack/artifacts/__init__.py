@@ -1,0 +1,20 @@
+"""Artifacts: objects kept as files, each through a handler chosen by its alias."""
+
+from lazytrack.artifacts.base import Artifact, StoredFile
+from lazytrack.artifacts.json import JSONArtifact
+from lazytrack.artifacts.pickle import PickleArtifact
+from lazytrack.artifacts.registry import get_handler, known_aliases
+from lazytrack.artifacts.shelf import Shelf, check_environment, from_entry, to_entry
+
+__all__ = [
+    "Artifact",
+    "JSONArtifact",
+    "PickleArtifact",
+    "Shelf",
+    "StoredFile",
+    "check_environment",
+    "from_entry",
+    "get_handler",
+    "known_aliases",
+    "to_entry",
+]

@@ -1,0 +1,135 @@
+"""What an artifact handler is: how to write one kind of object to a file, read it back, and when that is safe."""
+
+import abc
+from datetime import datetime
+from typing import IO, Any, ClassVar, Self
+
+import attrs
+
+from lazytrack import naming
+
+
+@attrs.frozen(kw_only=True)
+class StoredFile:
+    """Where an artifact's bytes are, and which bytes they have to be.
+
+    Parameters
+    ----------
+    path
+        Relative to the store.
+    sha256
+        In hexadecimal.
+    size
+        In bytes.
+    """
+
+    path: str
+    sha256: str
+    size: int
+
+
+@attrs.define
+class Artifact(abc.ABC):
+    """One logged object and the way it is kept. A handler for a kind of object is a subclass.
+
+    A handler states the class variables, `read` and `write`. What an environment needs to read a file back, such
+    as a version of Python or of a library, it declares as attrs fields of its own; their default factories
+    capture the present value, and only they take part in equality: a stored handler that differs from one made
+    now was written in another environment.
+
+    Parameters
+    ----------
+    name
+        What the artifact is called in its experiment, test or repository.
+    fname
+        The name of the file, sub-folders included.
+    value
+        The object; None once it is only stored.
+    writer_kwargs
+        What `write` is given besides.
+    created_at
+        Aware, in UTC.
+    expiry
+        From when on it should not be used; None for never.
+    version
+        How many versions of this name came before.
+    dirty
+        Whether it has yet to be written.
+    """
+
+    alias: ClassVar[str]
+    """The name by which ``log_artifact(handler=...)`` chooses this handler."""
+    suffix: ClassVar[str]
+    """Of the files it writes, without the dot."""
+    binary: ClassVar[bool]
+    """Whether `read` and `write` are given bytes; otherwise text in UTF-8."""
+    output_only: ClassVar[bool] = False
+    """Whether what it writes cannot be read back as the object, such as a plot."""
+    executes_code: ClassVar[bool] = False
+    """Whether reading a file can run code that its author chose, as unpickling does."""
+
+    name: str = attrs.field(eq=False, kw_only=True)
+    fname: str = attrs.field(eq=False, kw_only=True)
+    value: Any = attrs.field(default=None, eq=False, kw_only=True, repr=False)
+    writer_kwargs: dict[str, Any] = attrs.field(factory=dict, eq=False, kw_only=True, repr=False)
+    created_at: datetime = attrs.field(factory=naming.now, eq=False, kw_only=True)
+    expiry: datetime | None = attrs.field(default=None, eq=False, kw_only=True)
+    version: int = attrs.field(default=0, eq=False, kw_only=True)
+    dirty: bool = attrs.field(default=True, eq=False, kw_only=True)
+    stored: StoredFile | None = attrs.field(default=None, eq=False, init=False, repr=False)
+
+    @classmethod
+    def construct(
+        cls,
+        name: str,
+        value: Any = None,
+        fname: str | None = None,
+        created_at: datetime | None = None,
+        expiry: datetime | None = None,
+        writer_kwargs: dict[str, Any] | None = None,
+        version: int = 0,
+        dirty: bool = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Make a handler of this class and capture the environment.
+
+        Parameters are those of the class; further ones are taken where they name an environment field, which is
+        then not captured.
+
+        Parameters
+        ----------
+        fname
+            By default ``<slug of name>-<YYYYMMDDHHMMSS>.<suffix>``.
+        """
+        created_at = created_at or naming.now()
+        return cls(
+            name=name,
+            value=value,
+            fname=fname or f"{naming.slug(name, cls.alias)}-{naming.stamp(created_at)}.{cls.suffix}",
+            created_at=created_at,
+            expiry=expiry,
+            writer_kwargs=writer_kwargs or {},
+            version=version,
+            dirty=dirty,
+            **{field: kwargs[field] for field in cls.environment_fields() if field in kwargs},
+        )
+
+    @classmethod
+    @abc.abstractmethod
+    def read(cls, buf: IO[Any], **kwargs: Any) -> Any:
+        """Return the object that the open file `buf` holds; `kwargs` go to the underlying reader."""
+
+    @classmethod
+    @abc.abstractmethod
+    def write(cls, obj: Any, buf: IO[Any], **kwargs: Any) -> None:
+        """Write `obj` to the open file `buf`; `kwargs` go to the underlying writer."""
+
+    @classmethod
+    def environment_fields(cls) -> dict[str, Any]:
+        """Return the fields that describe the environment, with their types."""
+        common = {field.name for field in attrs.fields(Artifact)}
+        return {field.name: field.type for field in attrs.fields(cls) if field.name not in common and field.init}
+
+    def environment(self) -> dict[str, Any]:
+        """Return the environment this handler was made in."""
+        return {field: getattr(self, field) for field in self.environment_fields()}

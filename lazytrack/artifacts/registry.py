@@ -1,0 +1,72 @@
+"""Which handler an alias means: those of installed packages, and every subclass there is."""
+
+import functools
+import importlib.metadata
+from collections.abc import Iterator
+from typing import Any
+
+from lazytrack.artifacts.base import Artifact
+
+ENTRY_POINTS = "lazytrack.artifact_type"
+"""The entry point group by which a package offers handlers; a name in it is an alias."""
+
+
+def get_handler(alias: str) -> type[Artifact]:
+    """Return the handler class that `alias` means.
+
+    Raises
+    ------
+    ValueError
+        When there is none, or two different classes claim it.
+    ImportError
+        When the package that offers it cannot be imported.
+    TypeError
+        When what it offers is no handler class.
+    """
+    claims: dict[tuple[str, str], type[Artifact]] = {}
+    for entry_point in _entry_points():
+        if entry_point.name == alias:
+            handler = _load(entry_point)
+            claims[handler.__module__, handler.__qualname__] = handler
+    for handler in _subclasses(Artifact):  # type: ignore[type-abstract]
+        if getattr(handler, "alias", None) == alias:
+            # Of one name the latest wins: attrs' slotted twin, or a class redefined in a notebook.
+            claims[handler.__module__, handler.__qualname__] = handler
+    if not claims:
+        raise ValueError(f"no handler {alias!r}; known: {', '.join(known_aliases())}")
+    if len(claims) > 1:
+        names = " and ".join(f"{module}.{name}" for module, name in sorted(claims))
+        raise ValueError(f"handler {alias!r} is claimed by {names}: give one of them another alias")
+    return next(iter(claims.values()))
+
+
+def known_aliases() -> list[str]:
+    """Return every alias there is, sorted."""
+    from_classes = {getattr(handler, "alias", None) for handler in _subclasses(Artifact)}  # type: ignore[type-abstract]
+    return sorted({str(alias) for alias in from_classes if alias} | {ep.name for ep in _entry_points()})
+
+
+@functools.cache
+def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
+    """Scan the installed packages, once: it takes longer than saving an experiment."""
+    return tuple(importlib.metadata.entry_points(group=ENTRY_POINTS))
+
+
+def _load(entry_point: importlib.metadata.EntryPoint) -> type[Artifact]:
+    try:
+        handler: Any = entry_point.load()
+    except (ImportError, AttributeError) as error:
+        raise ImportError(
+            f"handler {entry_point.name!r} is offered as {entry_point.value!r}, which cannot be imported: {error}"
+        ) from error
+    if not (isinstance(handler, type) and issubclass(handler, Artifact)):
+        raise TypeError(
+            f"handler {entry_point.name!r} is offered as {entry_point.value!r}, which is no subclass of Artifact"
+        )
+    return handler
+
+
+def _subclasses(cls: type[Artifact]) -> Iterator[type[Artifact]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

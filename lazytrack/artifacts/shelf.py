@@ -1,0 +1,207 @@
+"""Artifact files: written through their handler once, never rewritten, and checked before they are read."""
+
+import hashlib
+import io
+from typing import IO, Any, BinaryIO, ClassVar, cast
+
+import attrs
+
+from lazytrack import codec, naming
+from lazytrack.artifacts.base import Artifact, StoredFile
+from lazytrack.artifacts.registry import get_handler
+from lazytrack.errors import ArtifactLoadError
+from lazytrack.files import Files
+
+_BUFFER_BYTES = 2**20
+
+
+class Shelf:
+    """The folder ``artifacts`` of a store.
+
+    Parameters
+    ----------
+    files
+        The store's folder.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def write(self, artifact: Artifact, *, owner: str = "") -> StoredFile:
+        """Stream an artifact's value to a file of its own, below the folder `owner`.
+
+        Raises
+        ------
+        UnsafePathError
+            When its ``fname`` would leave its folder.
+        Exception
+            Whatever the handler raises; then no file is left.
+        """
+        folder = "/".join(["artifacts", *([owner] if owner else []), naming.safe_part(artifact.name)])
+        path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
+        with self._files.open_write(path) as upload:
+            buffered = io.BufferedWriter(upload, _BUFFER_BYTES)
+            buf: IO[Any] = buffered
+            if not artifact.binary:
+                buf = io.TextIOWrapper(buffered, encoding="utf-8", newline="")
+            try:
+                artifact.write(artifact.value, buf, **artifact.writer_kwargs)
+                if not buf.closed:  # some writers close what they are given
+                    buf.flush()
+            except BaseException:
+                upload.abort()
+                raise
+        return StoredFile(path=path, sha256=upload.sha256, size=upload.size)
+
+    def read(self, artifact: Artifact, **kwargs: Any) -> Any:
+        """Return the object in an artifact's file, whose bytes are checked before the handler sees any of them.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When the artifact was not saved yet, its file is gone, or holds other bytes.
+        UnsafePathError
+            When the record points out of the store.
+        """
+        if isinstance(artifact, UnreadableArtifact):
+            raise ArtifactLoadError(f"artifact {artifact.name!r} cannot be read here: {artifact.reason}")
+        stored = artifact.stored
+        if stored is None:
+            raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet: save the project first")
+        naming.check_inside(stored.path)
+        where = f"{self._files.url}/{stored.path}"
+        try:
+            raw = self._files.open_read(stored.path)
+        except FileNotFoundError as error:
+            raise ArtifactLoadError(f"the file of artifact {artifact.name!r} is gone: {where}") from error
+        with raw:
+            # The same open file is checked and then read: one put in its place in between is not looked at.
+            found = hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
+            if found != stored.sha256:
+                raise ArtifactLoadError(
+                    f"the file of artifact {artifact.name!r} is not the one that was saved: {where} "
+                    f"has sha256 {found}, recorded is {stored.sha256}"
+                )
+            raw.seek(0)
+            return artifact.read(_reader(raw, binary=artifact.binary), **kwargs)
+
+
+def _reader(raw: BinaryIO, *, binary: bool) -> IO[Any]:
+    return raw if binary else io.TextIOWrapper(raw, encoding="utf-8", newline="")
+
+
+# --- entries: what a record says of an artifact ---
+
+
+def to_entry(artifact: Artifact, stored: StoredFile) -> dict[str, Any]:
+    """Return what a record keeps of an artifact whose file is `stored`, as strict JSON."""
+    entry: dict[str, Any] = {
+        "handler": artifact.alias,
+        "fname": artifact.fname,
+        "version": artifact.version,
+        "created_at": naming.iso(artifact.created_at),
+    }
+    if artifact.expiry is not None:
+        entry["expiry"] = naming.iso(artifact.expiry)
+    if environment := artifact.environment():
+        entry["environment"] = codec.converter.unstructure(environment)
+    return {**entry, **codec.converter.unstructure(stored)}
+
+
+def from_entry(name: str, entry: Any) -> Artifact:
+    """Return the handler a record's entry describes, without its value.
+
+    Where its handler is not installed, or the entry makes no sense, that is an `UnreadableArtifact`: it does not
+    hide the artifacts beside it.
+    """
+    try:
+        return _from_entry(name, entry)
+    except (ValueError, ImportError, TypeError, KeyError, AttributeError) as error:
+        known = entry if isinstance(entry, dict) else {}
+        return UnreadableArtifact(
+            name=name,
+            fname=str(known.get("fname", "")),
+            dirty=False,
+            alias=str(known.get("handler", "")),
+            reason=f"{type(error).__name__}: {error}",
+        )
+
+
+def _from_entry(name: str, entry: dict[str, Any]) -> Artifact:
+    handler = get_handler(entry["handler"])
+    types = handler.environment_fields()
+    environment = {
+        field: codec.converter.structure(value, types[field])
+        for field, value in entry.get("environment", {}).items()
+        if field in types
+    }
+    expiry = entry.get("expiry")
+    artifact = handler.construct(
+        name=name,
+        fname=entry["fname"],
+        created_at=codec.parse_time(entry["created_at"]),
+        expiry=None if expiry is None else codec.parse_time(expiry),
+        version=entry["version"],
+        dirty=False,
+        **environment,
+    )
+    artifact.stored = codec.converter.structure(entry, StoredFile)
+    return artifact
+
+
+@attrs.define(kw_only=True)
+class UnreadableArtifact(Artifact):
+    """Stands for an artifact that cannot be read here; reading it says why.
+
+    Parameters
+    ----------
+    alias
+        Of the handler it was written with.
+    reason
+        Why it cannot be read.
+    """
+
+    suffix: ClassVar[str] = ""
+    binary: ClassVar[bool] = True
+
+    alias: str = attrs.field()  # type: ignore[misc]  # of every other handler this is the class's
+    reason: str = attrs.field(repr=True)
+
+    @classmethod
+    def environment_fields(cls) -> dict[str, Any]:
+        """Return nothing: which environment it was written in is not known."""
+        return {}
+
+    @classmethod
+    def read(cls, buf: IO[Any], **kwargs: Any) -> Any:
+        """Refuse: there is nothing to read it with."""
+        raise NotImplementedError
+
+    @classmethod
+    def write(cls, obj: Any, buf: IO[Any], **kwargs: Any) -> None:
+        """Refuse: there is nothing to write it with."""
+        raise NotImplementedError
+
+
+def check_environment(artifact: Artifact) -> None:
+    """Refuse an artifact that was written in another environment than this one.
+
+    Raises
+    ------
+    ArtifactLoadError
+        Which shows what was recorded and what is here.
+    """
+    if isinstance(artifact, UnreadableArtifact):
+        return
+    present = type(artifact).construct(name=artifact.name)
+    if artifact != present:
+        here = present.environment()
+        differences = ", ".join(
+            f"{field} was {value!r} and is {here[field]!r} here"
+            for field, value in artifact.environment().items()
+            if value != here[field]
+        )
+        raise ArtifactLoadError(
+            f"artifact {artifact.name!r} was written in another environment: {differences}; "
+            "load_artifact(..., validate=False) tries all the same"
+        )

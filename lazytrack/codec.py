@@ -1,0 +1,309 @@
+"""Attributes to JSON and back: what users log, our own records, and whole documents.
+
+Three forms of one value:
+
+- *logged*: whatever the user has: a numpy scalar, a Path, a dataclass, a set;
+- *plain*: the JSON value it stands for, held by experiments from then on. Floats may be NaN or infinite,
+  integers may have any size;
+- *stored*: strict JSON. What strict JSON cannot say is spelled as a dict of one key: ``{"float": "NaN"}``,
+  ``{"int": "36893488147419103232"}``; a user's own dict of one such key is wrapped as ``{"dict": ...}``.
+"""
+
+import dataclasses
+import enum
+import math
+import numbers
+import os
+import sys
+import types
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import attrs
+import cattrs
+import orjson
+
+from lazytrack import naming
+
+MAX_DEPTH = 100
+"""Containers nested deeper than this are refused; JSON parsers of other languages give up near here too."""
+MAX_ARRAY = 10_000
+"""Arrays of more elements than this are refused as parameters: they are artifacts."""
+
+_ESCAPES = {"float", "int", "dict"}
+_INT64 = range(-(2**63), 2**64)
+_SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+# --- logged -> plain ---
+
+
+def plain(value: Any, what: str) -> Any:
+    """Return the JSON value that `value` stands for; `what` names it in errors, as ``parameter 'lr'``.
+
+    Raises
+    ------
+    TypeError
+        When there is no obvious JSON for the type, or for something inside it.
+    ValueError
+        When the value is too deep, too large, or holds text that is no Unicode.
+    """
+    kind = type(value)
+    if kind is float or kind is bool or value is None:
+        return value
+    return _plain(value, what, MAX_DEPTH)
+
+
+def number(value: Any, what: str) -> float | list[Any]:
+    """Return a metric, a real number or a list of them, as Python numbers.
+
+    Numpy scalars, zero-dimensional arrays and tensors count as numbers; arrays count as lists.
+
+    Raises
+    ------
+    TypeError
+        When the value is no number.
+    ValueError
+        When it does not fit a float.
+    """
+    kind = type(value)
+    if kind is float or (kind is int and -(2**53) <= value <= 2**53):
+        return value  # type: ignore[no-any-return]
+    if hasattr(value, "tolist") and not isinstance(value, (str, bytes)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [number(item, what) for item in value]
+    if isinstance(value, numbers.Real) or (hasattr(value, "__float__") and not isinstance(value, str)):
+        try:
+            as_float = float(value)
+        except (OverflowError, ValueError) as error:
+            raise ValueError(f"{what} does not fit a float: {_short(value)}") from error
+        if isinstance(value, numbers.Integral) and int(value) in _INT64:
+            return int(value)
+        return as_float
+    raise TypeError(f"{what} must be a number or a list of numbers, not {_short(value)}")
+
+
+def text(value: Any, what: str) -> str:
+    """Return `value`, which must be a string that can be written as UTF-8.
+
+    Raises
+    ------
+    TypeError
+        When it is no string.
+    ValueError
+        When it holds half a surrogate pair.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a string, not {_short(value)}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{what} is not valid Unicode: {_short(value)}") from error
+    return str(value)
+
+
+def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912, C901  (one case a kind of value)
+    if depth == 0:
+        raise ValueError(f"{what} is nested deeper than {MAX_DEPTH} containers (or holds itself)")
+    match value:
+        case None | bool():
+            return value
+        case enum.Enum():
+            return _plain(value.value, what, depth - 1)
+        case str():
+            return text(value, what)
+        case int():
+            return _integer(int(value), what)
+        case float():
+            return float(value)
+        case Mapping():
+            return _mapping(value, what, depth)
+        case list() | tuple():
+            return [_plain(item, what, depth - 1) for item in value]
+        case AbstractSet():
+            return _ordered([_plain(item, what, depth - 1) for item in value])
+        case datetime():
+            return naming.iso(value if value.tzinfo else value.replace(tzinfo=UTC))
+        case date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case range():
+            return list(value)
+        case os.PathLike():
+            return text(os.fspath(value), what)
+        case type() | types.FunctionType() | types.BuiltinFunctionType():
+            return f"{value.__module__}.{value.__qualname__}"
+    if dataclasses.is_dataclass(value):
+        return _mapping({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, what, depth)
+    if attrs.has(type(value)):
+        return _mapping({a.name: getattr(value, a.name) for a in attrs.fields(type(value))}, what, depth)
+    if callable(dump := getattr(value, "model_dump", None)):  # pydantic, which is not imported for this
+        return _mapping(dump(), what, depth)
+    if callable(tolist := getattr(value, "tolist", None)):  # numpy, pandas, torch: arrays and scalars
+        return _plain(_small(value, tolist, what), what, depth - 1)
+    if isinstance(value, numbers.Integral):
+        return _integer(int(value), what)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if type(value).__name__ in {"UUID", "Decimal"}:
+        return str(value)
+    raise TypeError(
+        f"{what} cannot be held as JSON: {_short(value)}; log what describes it, "
+        "or the object itself with log_artifact(..., handler='pickle')"
+    )
+
+
+def _integer(value: int, what: str) -> int:
+    limit = sys.get_int_max_str_digits()
+    if limit and value.bit_length() > limit * 3:  # under 3.33 bits a digit, so str() of it will work
+        raise ValueError(f"{what} is an integer of more than {limit} digits")
+    return value
+
+
+def _mapping(value: Mapping[Any, Any], what: str, depth: int) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        name = _key(key, what)
+        if name in result:
+            raise ValueError(f"{what} has two keys that are {name!r} in JSON")
+        result[name] = _plain(item, what, depth - 1)
+    return result
+
+
+def _key(key: Any, what: str) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if isinstance(key, str):
+        return text(key, f"a key of {what}")
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, (numbers.Real, date, os.PathLike)):
+        return str(os.fspath(key) if isinstance(key, os.PathLike) else key)
+    raise TypeError(f"{what} has a key that JSON cannot hold: {_short(key)}")
+
+
+def _ordered(items: list[Any]) -> list[Any]:
+    """Order a set's items by their JSON, so that equal sets are stored equally."""
+    return sorted(items, key=lambda item: (type(item).__name__, item if isinstance(item, str) else 0, repr(item)))
+
+
+def _small(value: Any, tolist: Callable[[], Any], what: str) -> Any:
+    size = getattr(value, "size", 1)
+    size = size() if callable(size) else size  # torch
+    if isinstance(size, int) and size > MAX_ARRAY:
+        raise ValueError(
+            f"{what} is an array of {size} elements; above {MAX_ARRAY} log it as an artifact: log_artifact(...)"
+        )
+    result = tolist()
+    if result is value:
+        raise TypeError(f"{what} cannot be held as JSON: {_short(value)}")
+    return result
+
+
+def _short(value: Any) -> str:
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001  (a user's repr may raise anything; the message matters more)
+        shown = "<no repr>"
+    return f"{type(value).__name__} {shown if len(shown) <= 80 else shown[:77] + '...'}"  # noqa: PLR2004
+
+
+# --- plain <-> stored ---
+
+
+def store(value: Any) -> Any:
+    """Return a plain value as strict JSON; containers are copied, so later changes do not show in it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": special(value)}
+    if isinstance(value, int):
+        return value if value in _INT64 else {"int": str(value)}
+    if isinstance(value, dict):
+        inner = {key: store(item) for key, item in value.items()}
+        return {"dict": inner} if len(inner) == 1 and not _ESCAPES.isdisjoint(inner) else inner
+    if isinstance(value, list):
+        return [store(item) for item in value]
+    return value
+
+
+def unstore(value: Any) -> Any:
+    """Return the plain value that a stored one stands for. An escape it does not know is left as it is."""
+    if isinstance(value, list):
+        return [unstore(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        [(key, inner)] = value.items()
+        if key == "dict" and isinstance(inner, dict):
+            return {name: unstore(item) for name, item in inner.items()}
+        if key == "float" and isinstance(inner, str) and inner in _SPECIAL:
+            return _SPECIAL[inner]
+        if key == "int" and isinstance(inner, str):
+            try:
+                return int(inner)
+            except ValueError:
+                return value
+    return {key: unstore(item) for key, item in value.items()}
+
+
+def store_number(value: Any) -> Any:
+    """Return a plain metric as strict JSON: in number fields NaN and infinities are strings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return special(value)
+    return [store_number(item) for item in value] if isinstance(value, list) else value
+
+
+def unstore_number(value: Any) -> Any:
+    """Return the plain metric a stored one stands for."""
+    if isinstance(value, str):
+        return _SPECIAL.get(value, value)
+    return [unstore_number(item) for item in value] if isinstance(value, list) else value
+
+
+def special(value: float) -> str:
+    """Return the name of a float that JSON has no number for."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+# --- documents ---
+
+
+def dumps(document: Any) -> bytes:
+    """Write stored values as one line of UTF-8 JSON with a line end, which ``cat`` shows well."""
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def loads(data: bytes) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    ValueError
+        When it is not strict JSON.
+    """
+    return orjson.loads(data)
+
+
+# --- records ---
+
+
+def parse_time(value: str) -> datetime:
+    """Read an ISO 8601 time; one without a zone is taken as UTC.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be read.
+    """
+    time = datetime.fromisoformat(value)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+converter = cattrs.Converter()
+"""The one converter between record classes and JSON."""
+converter.register_unstructure_hook(datetime, naming.iso)
+converter.register_structure_hook(datetime, lambda value, _: parse_time(value))

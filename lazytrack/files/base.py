@@ -1,0 +1,161 @@
+"""The handful of verbs that everything above uses to reach a filesystem, and what each of them promises."""
+
+import abc
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Stat:
+    """What the storage says of a file.
+
+    Parameters
+    ----------
+    size
+        In bytes.
+    modified
+        Seconds since 1970 on the storage's own clock; compare it only with another one of the same storage.
+    """
+
+    size: int
+    modified: float
+
+
+class Upload(io.RawIOBase):
+    """A file being written: hashes and counts what passes; nobody sees the file before it is closed well."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        super().__init__()
+        self._sink = sink
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.aborted = False
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what was written so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def writable(self) -> bool:
+        """Tell the `io` module that this is for writing."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`, any contiguous buffer, and return its length in bytes."""
+        with memoryview(data).cast("B") as view:
+            if self.aborted:  # a buffer above flushes when it is dropped
+                return len(view)
+            self._hash.update(view)
+            written = 0
+            while written < len(view):
+                written += self._sink.write(view[written:])
+            self.size += written
+        return written
+
+    def abort(self) -> None:
+        """Give the file up: what is written from now on goes nowhere, and leaving the block removes the file."""
+        self.aborted = True
+
+
+class Files(abc.ABC):
+    """Bytes at relative POSIX paths below one folder of one filesystem.
+
+    Paths are trusted: whoever takes one from a user or a manifest checks it first (`naming.check_inside`).
+    Whatever fails raises `OSError`. A name that starts with a dot belongs to the filesystem's adapter.
+    """
+
+    url: str
+    """The folder all paths are relative to."""
+    can_claim: bool
+    """Whether `claim` is exclusive on this filesystem."""
+
+    @property
+    @abc.abstractmethod
+    def fs(self) -> Any:
+        """The fsspec filesystem, for those who want to go on with it."""
+
+    @abc.abstractmethod
+    def below(self, folder: str) -> "Files":
+        """Return the same filesystem, relative to `folder`."""
+
+    @abc.abstractmethod
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        """Return a file's content, or its first `limit` bytes.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file.
+        """
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Yield each path with its content, or with the error that reading it raised, in any order."""
+        for path in paths:
+            try:
+                content: bytes | OSError = self.read(path)
+            except OSError as error:
+                content = error
+            yield path, content
+
+    @abc.abstractmethod
+    def create(self, path: str, data: bytes) -> None:
+        """Write a whole new file under a name nobody else uses.
+
+        Nobody ever sees half of it, and when this returns, it survives a crash.
+        """
+
+    @abc.abstractmethod
+    def claim(self, path: str, data: bytes) -> bool:
+        """Write a whole new file unless one of that name exists, and tell whether this caller made it.
+
+        Of any number of callers exactly one is told True; `data` must hold an id, so that a caller whose
+        answer was lost can read the file back and see whose it is.
+
+        Raises
+        ------
+        io.UnsupportedOperation
+            When the filesystem cannot do this (``can_claim`` is False).
+        """
+
+    @abc.abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in `folder`, listed now, never from a cache.
+
+        A folder that does not exist is empty; one that cannot be listed raises.
+        """
+
+    @abc.abstractmethod
+    def stat(self, path: str) -> Stat:
+        """Return a file's size and time.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file.
+        """
+
+    @abc.abstractmethod
+    def remove(self, paths: Iterable[str]) -> None:
+        """Delete files; one that is gone already is no error."""
+
+    @abc.abstractmethod
+    def open_read(self, path: str) -> BinaryIO:
+        """Open a file for reading, seekable.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file.
+        """
+
+    @abc.abstractmethod
+    def open_write(self, path: str) -> AbstractContextManager[Upload]:
+        """Open a new file under a name nobody else uses; it appears whole when the block ends well.
+
+        A block that raises, or that calls `Upload.abort`, leaves nothing behind.
+        """

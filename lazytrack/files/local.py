@@ -1,0 +1,159 @@
+"""Files on a disk of this machine, or on one that is mounted as if it were."""
+
+import contextlib
+import errno
+import functools
+import io
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+from lazytrack import naming
+from lazytrack.files.base import Files, Stat, Upload
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+class LocalFiles(Files):
+    """Files below a local folder.
+
+    A new file is written to a hidden neighbour, synced, and renamed into place; then the folder is synced.
+    The neighbour is in the same folder because a rename is atomic only within one filesystem.
+    """
+
+    can_claim = True
+
+    def __init__(self, folder: str, **options: Any) -> None:
+        self.url = os.path.abspath(folder)
+        self._options = options
+
+    @functools.cached_property
+    def fs(self) -> Any:
+        import fsspec  # noqa: PLC0415  (local projects never need it; it is most of the import time)
+
+        return fsspec.filesystem("file", **self._options)
+
+    def below(self, folder: str) -> "LocalFiles":
+        return LocalFiles(self._path(folder), **self._options)
+
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        with open(self._path(path), "rb", buffering=0) as file:
+            return file.read() if limit is None else file.read(limit)
+
+    def create(self, path: str, data: bytes) -> None:
+        with self.open_write(path) as upload:
+            upload.write(data)
+
+    def claim(self, path: str, data: bytes) -> bool:
+        target = self._path(path)
+        temporary = _neighbour(target)
+        try:
+            with _new_file(temporary) as file:
+                file.write(data)
+                os.fsync(file.fileno())
+            ours = _link(temporary, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+        if ours is None:  # no hard links here: the next best is a file that may be seen while it is written
+            ours = _exclusive(target, data)
+        _sync_folder(os.path.dirname(target))
+        return ours
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                return [entry.name for entry in entries if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return []
+
+    def stat(self, path: str) -> Stat:
+        stat = os.stat(self._path(path))
+        return Stat(size=stat.st_size, modified=stat.st_mtime)
+
+    def remove(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(path))
+
+    def open_read(self, path: str) -> BinaryIO:
+        return open(self._path(path), "rb")
+
+    @contextlib.contextmanager
+    def open_write(self, path: str) -> Iterator[Upload]:
+        target = self._path(path)
+        temporary = _neighbour(target)
+        try:
+            with _new_file(temporary) as file:
+                upload = Upload(file)
+                yield upload
+                if not upload.aborted:
+                    os.fsync(file.fileno())
+            if not upload.aborted:
+                os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+        if not upload.aborted:
+            _sync_folder(os.path.dirname(target))
+
+    def _path(self, path: str) -> str:
+        return os.path.join(self.url, path)
+
+
+def _neighbour(target: str) -> str:
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".{name[:60]}.{naming.unique()}.tmp")
+
+
+def _new_file(path: str) -> io.FileIO:
+    try:
+        return open(path, "xb", buffering=0)
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))
+        return open(path, "xb", buffering=0)
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder and those above it, and sync each one's parent, so that a crash does not forget them."""
+    parent = os.path.dirname(folder)
+    if not os.path.isdir(parent):
+        _make_folder(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder)
+    _sync_folder(parent)
+
+
+def _sync_folder(folder: str) -> None:
+    if os.name == "nt":  # folders cannot be opened there; NTFS journals its names itself
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _link(temporary: str, target: str) -> bool | None:
+    """Link `temporary` to `target` if that name is free: True or False, None where there are no links."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        # NFS may have lost its answer and sent the request again: with two links, the target is ours.
+        return os.stat(temporary).st_nlink == 2  # noqa: PLR2004
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return None
+        raise
+    return True
+
+
+def _exclusive(target: str, data: bytes) -> bool:
+    try:
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except FileExistsError:
+        return False
+    with open(fd, "wb", buffering=0) as file:
+        file.write(data)
+        os.fsync(file.fileno())
+    return True

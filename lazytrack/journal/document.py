@@ -1,0 +1,153 @@
+"""The one shape of every JSON file in a store: heads, log files, packs and exports; how it is read and checked."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from lazytrack import codec, naming
+
+FORMAT = "lazytrack/1"
+FAMILY = "lazytrack/"
+
+Patch = dict[str, Any]
+"""One change to one record: ``at``, ``by``, ``record``, and ``set``, ``unset`` or ``delete``. Never modified."""
+
+_KEYS = {"format", "kind", "id", "created_at", "replaces", "patches"}
+_OPERATIONS = {"set", "unset", "delete"}
+_NOTHING: dict[str, Any] = {}
+_AT = r"\d{8}T\d{6}\.\d{6}Z-[0-9a-z]{8}"
+LOG_NAME = re.compile(rf"log/{_AT}\.json", re.ASCII)
+PACK_NAME = re.compile(rf"packs/([1-9]\d?)-{_AT}\.json", re.ASCII)
+_HEAD_END = re.compile(rb'"patches"\s*:\s*\[')
+
+
+@attrs.frozen(kw_only=True)
+class Document:
+    """What one file of a store says.
+
+    Parameters
+    ----------
+    kind, id, created_at
+        As in the file.
+    replaces
+        The files, as ``log/...`` and ``packs/...``, whose patches this one holds too.
+    patches
+        The sound ones.
+    problem
+        Why the file is damaged; None where it is sound.
+    packable
+        Whether a packer that knows this version's rules may copy the file's patches and replace it.
+    """
+
+    kind: str | None = None
+    id: str | None = None
+    created_at: str | None = None
+    replaces: frozenset[str] = frozenset()
+    patches: Sequence[Patch] = ()
+    problem: str | None = None
+    packable: bool = True
+
+
+def compose(kind: str, *, id: str, patches: Sequence[Patch] = (), replaces: Iterable[str] = (), **extra: str) -> bytes:
+    """Write a document."""
+    document: dict[str, Any] = {"format": FORMAT, "kind": kind, "id": id, **extra}
+    if replaced := sorted(replaces):
+        document["replaces"] = replaced
+    if patches:
+        document["patches"] = patches
+    return codec.dumps(document)
+
+
+def parse(data: bytes) -> Document:
+    """Read a document. What is wrong with it is said in its ``problem``; sound patches beside it are kept."""
+    try:
+        content = codec.loads(data)
+    except ValueError as error:
+        return _damaged(f"is not JSON: {error}" if data else "is empty")
+    if not isinstance(content, dict):
+        return _damaged("is JSON, but not a lazytrack document")
+    if (problem := _foreign(content)) is not None:
+        return _damaged(problem)
+    replaces = content.get("replaces", [])
+    patches = content.get("patches", [])
+    if not isinstance(replaces, list) or not all(_replaceable(name) for name in replaces):
+        return _damaged("replaces files other than log/<name> and packs/<name>")
+    if not isinstance(patches, list):
+        return _damaged("has patches that are no list")
+    problem = None
+    sound = patches
+    if wrong := [(place, reason) for place, patch in enumerate(patches) if (reason := _fault(patch))]:
+        places = {place for place, _ in wrong}
+        sound = [patch for place, patch in enumerate(patches) if place not in places]
+        problem = f"patch {wrong[0][0]} {wrong[0][1]}"
+        if len(wrong) > 1:
+            problem += f" (and {len(wrong) - 1} more of its {len(patches)} patches are damaged)"
+    return Document(
+        kind=_string(content.get("kind")),
+        id=_string(content.get("id")),
+        created_at=_string(content.get("created_at")),
+        # The originals of a damaged pack may still be whole, so nothing counts as replaced by it.
+        replaces=frozenset() if problem else frozenset(replaces),
+        patches=sound,
+        problem=problem,
+        packable=problem is None and content.keys() <= _KEYS,
+    )
+
+
+def parse_replaces(head: bytes) -> frozenset[str] | None:
+    """Return what a pack replaces, read from its first bytes; None where these do not tell."""
+    end = _HEAD_END.search(head)
+    if end is None:
+        return None
+    document = parse(head[: end.end()] + b"]}")
+    return None if document.problem else document.replaces
+
+
+def _foreign(content: dict[str, Any]) -> str | None:
+    version = content.get("format")
+    if version == FORMAT:
+        return None
+    if isinstance(version, str) and version.startswith(FAMILY):
+        return f"is of format {version[:40]!r}, which this lazytrack does not know: upgrade lazytrack to read it"
+    return "is JSON, but not a lazytrack document"
+
+
+def _replaceable(name: object) -> bool:
+    return isinstance(name, str) and (LOG_NAME.fullmatch(name) or PACK_NAME.fullmatch(name)) is not None
+
+
+def _fault(patch: Any) -> str | None:
+    """Say what is wrong with a patch, None where it is sound.
+
+    Keys it does not know are none of its business; a patch without any operation that it knows is.
+    """
+    if type(patch) is not dict or "at" not in patch or "record" not in patch:
+        return "has no 'at' or no 'record'"
+    if not naming.is_logical(patch["at"]):
+        return "has an 'at' that is no logical time"
+    if type(patch["record"]) is not str or not patch["record"]:
+        return "has a 'record' that is no name"
+    if patch.keys().isdisjoint(_OPERATIONS):
+        return "holds an operation this version does not know"
+    changes = patch.get("set", _NOTHING)
+    if type(changes) is not dict:
+        return "has a 'set' that is no object"
+    if "unset" in patch:
+        gone = patch["unset"]
+        if type(gone) is not list or not all(type(field) is str for field in gone):
+            return "has an 'unset' that is no list of fields"
+        if not changes.keys().isdisjoint(gone):
+            return "both sets and unsets a field"
+    if patch.get("delete", True) is not True:
+        return "has a 'delete' that is not true"
+    return None
+
+
+def _damaged(problem: str) -> Document:
+    return Document(problem=problem, packable=False)
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

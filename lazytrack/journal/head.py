@@ -1,0 +1,88 @@
+"""The head of a store: the one file with a name people know, ``project.json`` or ``repository.json``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from lazytrack import codec, naming
+from lazytrack.errors import FormatError
+from lazytrack.files import Files
+from lazytrack.journal import document
+from lazytrack.journal.document import Patch
+
+
+@attrs.frozen(kw_only=True)
+class Head:
+    """What a head says.
+
+    Parameters
+    ----------
+    kind
+        ``project``, ``repository``, or ``export``: a whole project in one file.
+    id
+        Drawn when the store was made; nothing depends on it.
+    patches
+        An export's; a head has none.
+    """
+
+    kind: str
+    id: str
+    patches: Sequence[Patch] = ()
+
+
+def read_head(files: Files, name: str, *, kind: str) -> Head | None:
+    """Read the head `name` in `files`; None where there is none yet.
+
+    Raises
+    ------
+    FormatError
+        When the file is no head of this `kind`, or of a newer lazytrack.
+    OSError
+        When it is there and cannot be read.
+    """
+    try:
+        data = files.read(name)
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError as error:
+        raise FormatError(f"{files.url}/{name} is a folder, not the head of a {kind}") from error
+    where = f"{files.url}/{name}"
+    parsed = document.parse(data)
+    if parsed.problem:
+        raise FormatError(f"{where} {parsed.problem}{_hint(data)}")
+    if parsed.kind not in {kind, "export"}:
+        raise FormatError(f"{where} is a lazytrack {parsed.kind}, not a {kind}")
+    return Head(kind=parsed.kind, id=parsed.id or "", patches=parsed.patches)
+
+
+def write_head(files: Files, name: str, *, kind: str) -> Head:
+    """Write the head of a new store, unless somebody else was faster, and return the one that is there.
+
+    Raises
+    ------
+    FormatError
+        When a file that is no head of this `kind` has appeared there.
+    OSError
+        When it cannot be written.
+    """
+    data = document.compose(kind, id=naming.unique(16), created_at=naming.iso(naming.now()))
+    if files.can_claim:
+        files.claim(name, data)
+    else:
+        files.create(name, data)
+    head = read_head(files, name, kind=kind)
+    if head is None:
+        raise FileNotFoundError(f"{files.url}/{name} was written and is gone again")
+    return head
+
+
+def _hint(data: bytes) -> str:
+    """Recognise what people may have there instead of a head."""
+    try:
+        content: Any = codec.loads(data)
+    except ValueError:
+        return "; lazytrack needs a path of its own"
+    if isinstance(content, list):
+        return " (a JSON list, as lazyscribe writes): `lazytrack import lazyscribe SOURCE -p PROJECT` converts it"
+    return "; lazytrack needs a path of its own"

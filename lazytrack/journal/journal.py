@@ -1,0 +1,179 @@
+"""The manifest of a store: small files that are only ever added, read into one state."""
+
+import gc
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lazytrack import naming
+from lazytrack.files import Files
+from lazytrack.journal import document
+from lazytrack.journal.document import PACK_NAME, Patch
+from lazytrack.journal.fold import Fold, State
+from lazytrack.journal.packing import Packer
+
+_RELISTINGS = 100
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """The patches in the folders ``log`` and ``packs`` of a store.
+
+    Writing needs nothing read. Reading happens at the first `refresh`, and each later one reads only new names.
+
+    Parameters
+    ----------
+    files
+        The store's folder.
+    clock
+        Where logical times come from.
+    """
+
+    def __init__(self, files: Files, *, clock: naming.LogicalClock = naming.clock) -> None:
+        self._files = files
+        self._clock = clock
+        self._packer = Packer(files, clock=clock)
+        self._state = State()
+        self._seen: set[str] = set()
+        self.problems: dict[str, str] = {}
+        """Each damaged file by name, with the reason."""
+
+    # --- writing ---
+
+    def append(self, changes: Iterable[dict[str, Any]], *, by: str) -> str:
+        """Write one log file with a patch for each of `changes`, and return its logical time.
+
+        When this returns, the patches survive a crash, and no other writer can undo them.
+
+        Parameters
+        ----------
+        changes
+            Of each record, once: ``record`` and ``set``, ``unset`` or ``delete``, as strict JSON. The journal keeps
+            them: they must not be modified afterwards.
+        by
+            Who writes.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written. It may have been, all the same: writing the changes again is right.
+        """
+        at = self._clock.tick()
+        patches = [{"at": at, "by": by, **change} for change in changes]
+        name = f"log/{at}.json"
+        self._files.create(name, document.compose("log", id=at, patches=patches))
+        self._seen.add(name)
+        self._state.add(patches)
+        self._pack(name)
+        return at
+
+    def _pack(self, written: str) -> None:
+        try:
+            self._packer.after_append(written)
+        except Exception:  # noqa: BLE001
+            # The save has succeeded; that tidying up after it did not is for the log, not for the user.
+            _log.warning("packing %s failed; the next save tries again", self._files.url, exc_info=True)
+
+    # --- reading ---
+
+    def __getitem__(self, record: str) -> Fold:
+        return self._state.folds[record]
+
+    def __contains__(self, record: object) -> bool:
+        return record in self._state.folds
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state.folds)
+
+    def is_deleted(self, record: str) -> bool:
+        """Tell whether a delete of `record` was seen."""
+        return record in self._state.deleted
+
+    def absorb(self, patches: Sequence[Patch]) -> None:
+        """Fold in patches that stand in the store's head."""
+        self._fold(patches)
+
+    def refresh(self) -> set[str]:
+        """Read what is new in the store, and return the names of the records it speaks of.
+
+        Raises
+        ------
+        OSError
+            When the store cannot be listed or a file cannot be read; what was read until then is kept.
+        """
+        touched: set[str] = set()
+        for _ in range(_RELISTINGS):
+            # Originals are listed before their copies: a file that is packed and deleted in between has its pack
+            # in the second listing.
+            logs = [f"log/{name}" for name in self._files.names("log")]
+            packs = [f"packs/{name}" for name in self._files.names("packs")]
+            with _without_gc():
+                vanished = self._read(logs, packs, touched)
+            if not vanished:
+                return touched
+        raise OSError(f"{self._files.url} changes faster than it can be read: {min(vanished)} vanished")
+
+    def _read(self, logs: list[str], packs: list[str], touched: set[str]) -> set[str]:
+        """Read the files that were not seen, and return the names of those that are gone."""
+        vanished = set()
+        for level in [*_by_level(packs), logs]:
+            # What the packs above replace is in `seen` by now.
+            for name, content in self._files.read_many([name for name in level if name not in self._seen]):
+                if isinstance(content, FileNotFoundError):
+                    vanished.add(name)  # it is in a newer pack: list again
+                elif isinstance(content, OSError):
+                    raise content
+                else:
+                    self._take(name, content, touched)
+        # Names that a pack read in the meantime holds are no loss.
+        return vanished - self._seen
+
+    def _take(self, name: str, content: bytes, touched: set[str]) -> None:
+        if not name.endswith(".json"):
+            self.problems[name] = "is not a lazytrack file (its name does not end in .json)"
+        else:
+            parsed = document.parse(content)
+            if parsed.problem:
+                self.problems[name] = parsed.problem
+            known = bool(parsed.replaces) and parsed.replaces <= self._seen
+            if not known:
+                touched |= self._fold(parsed.patches)
+            self._seen |= parsed.replaces
+        self._seen.add(name)
+
+    def _fold(self, patches: Sequence[Patch]) -> set[str]:
+        if patches:
+            self._clock.observe(max([patch["at"] for patch in patches]))
+        return self._state.add(patches)
+
+    def pack(self, *, everything: bool = False) -> list[str]:
+        """Pack loose files whoever wrote them, and return the names of the packs written.
+
+        Parameters
+        ----------
+        everything
+            Merge all files into one, whatever their number, level and size.
+        """
+        return self._packer.pack(everything=everything)
+
+
+def _by_level(packs: list[str]) -> list[list[str]]:
+    """Group packs by level, the highest first; files with odd names come last."""
+    levels: dict[int, list[str]] = {}
+    for name in packs:
+        match = PACK_NAME.fullmatch(name)
+        levels.setdefault(int(match[1]) if match else 0, []).append(name)
+    return [levels[level] for level in sorted(levels, reverse=True)]
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Switch cyclic garbage collection off while many objects are made, none of which is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

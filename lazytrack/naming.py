@@ -1,0 +1,213 @@
+"""The clock, randomness and the names made from them: logical times, unique ids, slugs, safe paths.
+
+No other module reads a clock or draws a random number, so a test that replaces them replaces them everywhere.
+"""
+
+import functools
+import hashlib
+import os
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+
+from lazytrack.errors import UnsafePathError
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's 32 digits in ASCII order, so names sort as the numbers they spell."""
+
+AT = re.compile(
+    r"(?!9999)\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3])(?:[0-5]\d){2}\.\d{6}Z-[0-9a-z]{8}",
+    re.ASCII,
+)
+"""A logical time. The year 9999 is refused: one that cannot be raised any more would stop every writer."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = int((datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def now() -> datetime:
+    """Return the present time, aware, in UTC, to the microsecond."""
+    return datetime.now(UTC)
+
+
+def iso(time: datetime) -> str:
+    """Spell `time` as every file does: ISO 8601, UTC, six decimals, ``Z``."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def unique(length: int = 8) -> str:
+    """Draw `length` random characters, five bits each, from the operating system.
+
+    A forked child must not repeat its parent's names, so no generator with a state of its own will do.
+    """
+    bits = int.from_bytes(os.urandom((length * 5 + 7) // 8))
+    return "".join(ALPHABET[bits >> 5 * place & 31] for place in range(length))
+
+
+def one_in(odds: int) -> bool:
+    """Draw lots: True one time in `odds`, which is at most 256."""
+    return os.urandom(1)[0] * odds < 256  # noqa: PLR2004
+
+
+# --- logical time ---
+
+
+class LogicalClock:
+    """Hands out logical times: UTC microseconds that never go back, plus 40 random bits.
+
+    Each is above the last one handed out and above every one observed. So whoever has read a value and
+    overwrites it is later than its author, whatever the two machines' clocks say.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def tick(self) -> str:
+        """Return a new logical time such as ``20261120T082233.123456Z-k3f9x2ab``.
+
+        Raises
+        ------
+        OverflowError
+            When the year 9999 was observed; only a forged file can bring that about.
+        """
+        with self._lock:
+            last = max((now() - _EPOCH) // _MICROSECOND, self._last + 1)
+            if last >= _LAST:
+                raise OverflowError("the logical clock has run out: some file in the store is from the year 9998")
+            self._last = last
+        time = _EPOCH + timedelta(microseconds=last)
+        return f"{time:%Y%m%dT%H%M%S}.{time.microsecond:06d}Z-{unique(8)}"
+
+    def observe(self, at: str) -> None:
+        """Take note of a logical time that was read: the next one handed out is above it."""
+        micros = (logical_to_time(at) - _EPOCH) // _MICROSECOND
+        with self._lock:
+            self._last = max(self._last, micros)
+
+    def reset_lock(self) -> None:
+        """Make the lock anew in a forked child, where the thread that held it does not exist."""
+        self._lock = threading.Lock()
+
+
+clock = LogicalClock()
+"""The process's clock. Tests that play several machines make one each."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=clock.reset_lock)
+
+
+def logical_to_time(at: str) -> datetime:
+    """Return the UTC time a logical time spells (which no decision is based on; people see it)."""
+    return datetime.fromisoformat(at[:23])
+
+
+def is_logical(at: object) -> bool:
+    """Tell whether `at` is a logical time that spells a real date and can be raised."""
+    if not (isinstance(at, str) and AT.fullmatch(at)):
+        return False
+    if at[6:8] <= "28":
+        return True
+    return _is_day(at[:8])
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_day(day: str) -> bool:
+    try:
+        datetime.fromisoformat(day)
+    except ValueError:
+        return False
+    return True
+
+
+# --- slugs and safe names ---
+
+SLUG_LENGTH = 80
+_PART_LENGTH = 60
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
+_SAFE_PART = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]*[a-z0-9_-])?", re.ASCII)
+_PORTABLE_PART = re.compile(r"[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,12}", re.ASCII)
+
+
+def slug(name: str, fallback: str) -> str:
+    """Return `name` as a lower-case ASCII slug without dots; `fallback` where nothing of it is left."""
+    from slugify import slugify  # noqa: PLC0415  (loads a table that reading a store never needs)
+
+    return slugify(name, max_length=SLUG_LENGTH, word_boundary=True) or fallback
+
+
+def record_slug(short_slug: str, created_at: datetime) -> str:
+    """Return a record's name: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``."""
+    return f"{short_slug}-{stamp(created_at)}-{unique(8)}"
+
+
+def stamp(time: datetime) -> str:
+    """Return `time` as fourteen digits, UTC: ``YYYYMMDDHHMMSS``."""
+    return time.astimezone(UTC).strftime("%Y%m%d%H%M%S").rjust(14, "0")
+
+
+def safe_part(name: str) -> str:
+    """Return `name` as one part of a path that every filesystem keeps apart from all others.
+
+    A name that is already lower-case and safe stays as it is. Any other is spelled safely and gets a digest of
+    the original, so ``a b``, ``a-b`` and ``A-b`` are three different parts. A short suffix stays a suffix.
+    """
+    if len(name) <= _PART_LENGTH and _SAFE_PART.fullmatch(name) and not _reserved(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    stem, suffix = name, ""
+    if match := _SUFFIX.fullmatch(name, max(name.rfind("."), 0)):
+        stem, suffix = name[: match.start()], match.group()
+    stem = re.sub(r"[^a-z0-9_]+", "-", stem.lower(), flags=re.ASCII)[:_PART_LENGTH].strip("-")
+    return f"{stem}-{digest}{suffix}" if stem else f"{digest}{suffix}"
+
+
+def safe_path(path: str) -> str:
+    r"""Return `path`, a file name a user asked for, as a relative POSIX path that stays where it is put.
+
+    Sub-folders are kept, and so is each part that every operating system takes; others are spelled safely.
+
+    Raises
+    ------
+    UnsafePathError
+        When the path is empty, absolute, has a drive letter or NUL, or climbs with ``..``.
+    """
+    parts = path.replace("\\", "/").split("/")
+    check_inside(path)
+    return "/".join(part if _portable(part) else safe_part(part) for part in parts if part not in {"", "."})
+
+
+def check_inside(path: str) -> None:
+    r"""Refuse a `path` that could lead out of the folder it is joined to, on any operating system.
+
+    Raises
+    ------
+    UnsafePathError
+        When the path is empty, absolute, has a drive letter or NUL, or climbs with ``..``; ``\`` counts as ``/``.
+    """
+    parts = path.replace("\\", "/").split("/")
+    if (
+        not parts[0]
+        or ".." in parts
+        or "\0" in path
+        or re.match(r"[A-Za-z]:", path)
+        or not any(part not in {"", "."} for part in parts)
+    ):
+        raise UnsafePathError(
+            f"path {path[:200]!r} is not inside the store: give a relative path without '..', such as 'plots/roc.png'"
+        )
+
+
+def _reserved(part: str) -> bool:
+    return part.split(".", 1)[0].rstrip(" ").lower() in _RESERVED
+
+
+def _portable(part: str) -> bool:
+    return (
+        _PORTABLE_PART.fullmatch(part) is not None
+        and not part.endswith((" ", "."))
+        and not _reserved(part)
+        and len(part.encode("utf-8", "surrogatepass")) <= 200  # noqa: PLR2004  (255 bytes is the usual limit)
+    )

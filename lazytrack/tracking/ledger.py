@@ -1,0 +1,62 @@
+"""Which fields of a record have changed since it was last saved, and whether they may."""
+
+import threading
+from datetime import datetime
+
+from lazytrack import naming
+from lazytrack.errors import ReadOnlyError
+
+
+class Ledger:
+    """The note of changes that an experiment and all that belongs to it share.
+
+    Every change takes the lock, notes the field, then changes the value. A save takes the notes away under the
+    same lock, and gives them back if it fails.
+
+    Parameters
+    ----------
+    read_only
+        Whether changes are refused.
+    """
+
+    __slots__ = ("_read_only", "changed", "last_updated", "lock")
+
+    def __init__(self, *, read_only: bool = False) -> None:
+        self._read_only = read_only
+        self.lock = threading.RLock()
+        self.changed: dict[str, None] = {}
+        self.last_updated: datetime | None = None
+
+    def check(self) -> None:
+        """Refuse a change that is about to be made.
+
+        Raises
+        ------
+        ReadOnlyError
+            When this was opened for reading only.
+        """
+        if self._read_only:
+            raise ReadOnlyError(
+                "this was opened for reading only; to change what is stored, open the project with mode='w+'"
+            )
+
+    def note(self, field: str) -> None:
+        """Note that `field` is about to change, or refuse it (see `check`). The caller holds the lock."""
+        if self._read_only:
+            self.check()
+        self.changed[field] = None
+        self.last_updated = naming.now()
+
+    def take(self) -> list[str]:
+        """Take the noted fields away, in the order they were first noted. The caller holds the lock."""
+        taken, self.changed = list(self.changed), {}
+        return taken
+
+    def give_back(self, fields: list[str]) -> None:
+        """Note fields again that could not be saved."""
+        with self.lock:
+            self.changed = dict.fromkeys([*fields, *self.changed])
+
+
+READ_ONLY = Ledger(read_only=True)
+"""The ledger of everything that is open for reading only: it never holds a note."""

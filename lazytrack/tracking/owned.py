@@ -1,0 +1,232 @@
+"""Dicts and lists that belong to an experiment: they hold plain JSON values and note every change, at any depth.
+
+`MutableMapping` and `MutableSequence` lend the methods that can be had from a few basic ones, so that each change
+passes through one of those few.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
+from typing import Any, SupportsIndex
+
+from lazytrack import codec
+from lazytrack.tracking.ledger import Ledger
+
+_MISSING = object()
+
+
+class _OwnedDict(dict[str, Any]):
+    """A dict whose changes all go through ``__setitem__`` and ``__delitem__``."""
+
+    __slots__ = ()
+
+    clear = MutableMapping.clear
+    pop = MutableMapping.pop
+    popitem = MutableMapping.popitem
+    setdefault = MutableMapping.setdefault
+    update = MutableMapping.update
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+
+class Section(_OwnedDict):
+    """A section of a record, such as its parameters: each key is a field, ``parameters.lr``.
+
+    Parameters
+    ----------
+    ledger
+        Where changes are noted.
+    prefix
+        Of the fields: ``parameters.``.
+    convert
+        From what the user gives, and a phrase that names it in errors, to a plain value.
+    """
+
+    __slots__ = ("_convert", "_ledger", "_prefix")
+
+    def __init__(self, ledger: Ledger, prefix: str, convert: Callable[[Any, str], Any]) -> None:
+        self._ledger = ledger
+        self._prefix = prefix
+        self._convert = convert
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if type(key) is not str or not key.isascii():
+            key = codec.text(key, f"a name in {self._prefix.rstrip('.')}")
+        field = self._prefix + key
+        value = self._convert(value, field)
+        if type(value) is dict or type(value) is list:
+            value = owned(value, self._ledger, field)
+        with self._ledger.lock:
+            self._ledger.note(field)
+            dict.__setitem__(self, key, value)
+
+    def __delitem__(self, key: str) -> None:
+        with self._ledger.lock:
+            if key not in self:
+                raise KeyError(key)
+            self._ledger.note(self._prefix + key)
+            dict.__delitem__(self, key)
+
+    def replace(self, items: Mapping[str, Any]) -> None:
+        """Hold `items` and nothing else."""
+        if items is not self:
+            for key in [key for key in self if key not in items]:
+                del self[key]
+            self.update(items)
+
+    def put(self, key: str, value: Any) -> None:
+        """Hold what the store says, which is no change."""
+        if type(value) is dict or type(value) is list:
+            value = owned(value, self._ledger, self._prefix + key)
+        dict.__setitem__(self, key, value)
+
+    def drop(self, key: str) -> None:
+        """Forget what the store no longer holds, which is no change."""
+        dict.pop(self, key, None)
+
+
+class OwnedDict(_OwnedDict):
+    """A dict inside a logged value; a change in it is a change of that value's field."""
+
+    __slots__ = ("_field", "_ledger")
+
+    def __init__(self, ledger: Ledger, field: str) -> None:
+        self._ledger = ledger
+        self._field = field
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        key = codec.text(key, f"a key of {self._field}")
+        value = owned(codec.plain(value, self._field), self._ledger, self._field)
+        with self._ledger.lock:
+            self._ledger.note(self._field)
+            dict.__setitem__(self, key, value)
+
+    def __delitem__(self, key: str) -> None:
+        with self._ledger.lock:
+            self._ledger.note(self._field)
+            dict.__delitem__(self, key)
+
+
+class BaseList(list[Any]):
+    """A list whose changes all go through `_changing`."""
+
+    __slots__ = ()
+
+    append = MutableSequence.append
+    clear = MutableSequence.clear
+    extend = MutableSequence.extend
+    pop = MutableSequence.pop  # type: ignore[assignment]
+    remove = MutableSequence.remove
+
+    def _convert(self, item: Any) -> Any:
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        raise NotImplementedError
+        yield
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        value = [self._convert(item) for item in value] if isinstance(index, slice) else self._convert(value)
+        with self._changing():
+            list.__setitem__(self, index, value)
+
+    def __delitem__(self, index: Any) -> None:
+        with self._changing():
+            list.__delitem__(self, index)
+
+    def insert(self, index: SupportsIndex, value: Any) -> None:
+        """Insert `value` before `index`."""
+        value = self._convert(value)
+        with self._changing():
+            list.insert(self, index, value)
+
+    def sort(self, *, key: Any = None, reverse: bool = False) -> None:
+        """Sort in place."""
+        with self._changing():
+            list.sort(self, key=key, reverse=reverse)
+
+    def reverse(self) -> None:
+        """Reverse in place."""
+        with self._changing():
+            list.reverse(self)
+
+    def __iadd__(self, other: Iterable[Any]) -> Any:  # type: ignore[misc]
+        self.extend(other)
+        return self
+
+    def __imul__(self, times: SupportsIndex) -> Any:
+        self[:] = list(self) * times
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+    def __copy__(self) -> list[Any]:
+        return list(self)
+
+
+class OwnedList(BaseList):
+    """A list inside a logged value; a change in it is a change of that value's field."""
+
+    __slots__ = ("_field", "_ledger")
+
+    def __init__(self, ledger: Ledger, field: str) -> None:
+        self._ledger = ledger
+        self._field = field
+
+    def _convert(self, item: Any) -> Any:
+        return owned(codec.plain(item, self._field), self._ledger, self._field)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._ledger.lock:
+            self._ledger.note(self._field)
+            yield
+
+
+class Tags(BaseList):
+    """The tags of an experiment: each is a field of its own, so two writers may both add one."""
+
+    __slots__ = ("_ledger",)
+
+    def __init__(self, ledger: Ledger, tags: Iterable[str]) -> None:
+        list.__init__(self, tags)
+        self._ledger = ledger
+
+    def _convert(self, item: Any) -> Any:
+        return codec.text(item, "a tag")
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._ledger.lock:
+            self._ledger.check()
+            before = set(self)
+            yield
+            for tag in sorted(before.symmetric_difference(self)):
+                self._ledger.note(f"tags.{tag}")
+
+    def put(self, tags: Iterable[str]) -> None:
+        """Hold what the store says, which is no change."""
+        list.__setitem__(self, slice(None), tags)
+
+
+def owned(value: Any, ledger: Ledger, field: str) -> Any:
+    """Return a plain value with its containers replaced by ones that note their changes under `field`."""
+    if type(value) is dict:
+        result = OwnedDict(ledger, field)
+        for key, item in value.items():
+            dict.__setitem__(result, key, owned(item, ledger, field))
+        return result
+    if type(value) is list:
+        items = OwnedList(ledger, field)
+        list.extend(items, [owned(item, ledger, field) for item in value])
+        return items
+    return value

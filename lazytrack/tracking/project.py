@@ -1,0 +1,316 @@
+"""A project: a folder of experiments, opened for reading, adding or editing."""
+
+import difflib
+import getpass
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from lazytrack import codec
+from lazytrack.artifacts import Shelf
+from lazytrack.errors import ReadOnlyError, RecordDeletedError, SaveError, StoreWarning
+from lazytrack.files import open_files, split
+from lazytrack.journal import Journal, read_head
+from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
+from lazytrack.tracking.saving import make_head, write
+
+_MODES = {
+    "r": "read only",
+    "a": "add experiments; what is stored is read-only",
+    "w": "start empty: what is stored is deleted at the first save",
+    "w+": "edit everything",
+}
+
+
+class Project:
+    """Experiments in a folder, on any filesystem, that any number of processes may log to at once.
+
+    Parameters
+    ----------
+    fpath
+        Of the project's head, a path or URL: ``churn/project.json`` owns the folder ``churn/project``. A path that
+        does not end in ``.json`` is a folder with a ``project.json`` in it.
+    mode
+        ``r`` read only; ``a`` add experiments, those that are stored are read-only; ``w`` start empty; ``w+`` edit
+        everything.
+    author
+        Who logs; by default the login user.
+    storage_options
+        What fsspec's filesystem takes.
+
+    Raises
+    ------
+    ValueError
+        When the mode is unknown, or nothing here speaks the URL's protocol.
+    FormatError
+        When the file is no lazytrack project, or of a newer lazytrack.
+    OSError
+        When it is there and cannot be read.
+    """
+
+    def __init__(
+        self,
+        fpath: str | os.PathLike[str] = "project.json",
+        mode: str = "a",
+        author: str | None = None,
+        **storage_options: Any,
+    ) -> None:
+        if mode not in _MODES:
+            known = "; ".join(f"{mode!r} {meaning}" for mode, meaning in _MODES.items())
+            raise ValueError(f"no mode {mode!r}; known: {known}")
+        path = os.fspath(fpath)
+        self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
+        self.mode = mode
+        self.author = _login() if author is None else codec.text(author, "author")
+        self.storage_options = storage_options
+        self.dir, self._head_name = split(self.fpath)
+        self._files = open_files(self.dir, **storage_options)
+        inside = self._files.below(self._head_name.removesuffix(".json"))
+        self.folder = inside.url
+        """The folder of everything but the head."""
+        self._shelf = Shelf(inside)
+        self._journal = Journal(inside)
+        self._was_read = False
+        self._reported: set[str] = set()
+        self._experiments: dict[str, Experiment] = {}
+        self._doomed: set[str] = set()
+        self._lock = threading.RLock()
+        self._save_lock = threading.RLock()
+        self._head = read_head(self._files, self._head_name, kind="project")
+        if self._head is None and mode == "r":
+            warnings.warn(f"there is no project at {self.fpath}: reading an empty one", UserWarning, stacklevel=2)
+        if self._head is not None and self._head.kind == "export":
+            if mode != "r":
+                raise ReadOnlyError(f"{self.fpath} is an export: open it with mode='r'")
+            self._journal.absorb(self._head.patches)
+        if mode == "w":
+            self._read_once()
+            self._doomed = {record for record in self._journal if not record.startswith(".")}
+
+    # --- logging ---
+
+    def log(self, name: str) -> Experiment:
+        """Start an experiment; ``with project.log("baseline") as exp:`` also notes how the block ends.
+
+        What is logged is written by `save`. A block that raises saves its experiment at once, as failed.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        TypeError, ValueError
+            When the name is no text.
+        """
+        self._check_writable("log to it")
+        experiment = Experiment(name, project=self, author=self.author)
+        with self._lock:
+            self._experiments[experiment.slug] = experiment
+        return experiment
+
+    def delete(self, slug: str) -> None:
+        """Delete an experiment at the next save, for good: its id is never used again.
+
+        Raises
+        ------
+        KeyError
+            When there is none.
+        ReadOnlyError
+            When it may not be changed in this mode.
+        """
+        experiment = self[slug]
+        experiment._ledger.check()
+        with self._lock:
+            self._doomed.add(experiment.slug)
+            self._experiments.pop(experiment.slug, None)
+
+    def save(self) -> None:
+        """Write everything that changed since the last save, as one new file, artifact files first.
+
+        When this returns, what was changed before the call survives a crash and any other writer.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        SaveError
+            When something could not be written. Everything else was; what was not stays dirty.
+        RecordDeletedError
+            When somebody deleted an experiment that has changes here; everything else was written.
+        """
+        self._check_writable("save it")
+        with self._lock:
+            experiments = list(self._experiments.values())
+        self._save(experiments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.mode == "r":
+            return
+        try:
+            self.save()
+        except (SaveError, RecordDeletedError) as failure:
+            if error is None:
+                raise
+            error.add_note(f"lazytrack could not save project {self.fpath!r}: {failure}")
+
+    # --- reading ---
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """All experiments, oldest first."""
+        self._read_once()
+        return [self._experiment(slug) for slug in self._slugs()]
+
+    def refresh(self) -> None:
+        """Read what others have written since; what was changed here and not saved yet stays as it is.
+
+        Raises
+        ------
+        OSError
+            When the store cannot be read.
+        """
+        with self._save_lock:  # a save in between has taken its changes and not written them yet
+            with self._lock:
+                self._was_read = True
+            touched = self._journal.refresh()
+            for slug in touched & self._experiments.keys():
+                if self._journal.is_deleted(slug):
+                    if not self._experiments[slug].dirty:
+                        del self._experiments[slug]
+                else:
+                    self._experiments[slug]._move()
+        self._report()
+
+    load = refresh
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is damaged in the store: file or record by name, with the reason."""
+        self._read_once()
+        problems = dict(self._journal.problems)
+        for record in self._journal:
+            if not record.startswith(".") and "created_at" not in self._journal[record].fields:
+                problems[f"record {record}"] = "is incomplete: no file that is there says when it was created"
+        return problems
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec filesystem the project is on."""
+        return self._files.fs
+
+    def __getitem__(self, key: str) -> Experiment:
+        """Return an experiment by slug, or the newest one of a short slug."""
+        if key in self._experiments:
+            return self._experiments[key]
+        self._read_once()
+        slugs = self._slugs()
+        if key in self._journal and key not in self._doomed and key in slugs:
+            return self._experiment(key)
+        for slug in reversed(slugs):
+            if slug.rsplit("-", 2)[0] == key:
+                return self._experiment(slug)
+        raise KeyError(f"no experiment {key!r} in {self.fpath}{_suggest(key, slugs)}")
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]  # type: ignore[index]
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (experiment.to_dict() for experiment in self.experiments)
+
+    def __len__(self) -> int:
+        self._read_once()
+        return len(self._slugs())
+
+    def __repr__(self) -> str:
+        return f"Project({self.fpath!r}, mode={self.mode!r})"
+
+    # --- beneath ---
+
+    def _check_writable(self, what: str) -> None:
+        if self.mode == "r":
+            raise ReadOnlyError(f"{self.fpath} was opened with mode='r': open it with 'a', 'w' or 'w+' to {what}")
+
+    def _read_once(self) -> None:
+        if not self._was_read:
+            self.refresh()
+
+    def _report(self) -> None:
+        news = {name: why for name, why in self._journal.problems.items() if name not in self._reported}
+        self._reported |= news.keys()
+        if news:
+            name, why = next(iter(sorted(news.items())))
+            more = f" (and {len(news) - 1} more)" if len(news) > 1 else ""
+            warnings.warn(
+                f"{self.folder}/{name} {why}{more}; everything else was read; see project.problems",
+                StoreWarning,
+                stacklevel=4,
+            )
+
+    def _slugs(self) -> list[str]:
+        """Return the experiments' slugs, oldest first, without reading anything."""
+        journal = self._journal
+        times = [
+            (at, slug)
+            for slug in journal
+            if slug not in self._doomed and (at := journal[slug].at("created_at")) and not slug.startswith(".")
+        ]
+        times.sort()
+        stored = [slug for _, slug in times]
+        with self._lock:
+            return stored + [slug for slug in self._experiments if slug not in journal]
+
+    def _experiment(self, slug: str) -> Experiment:
+        found = self._experiments.get(slug)
+        if found is None:
+            kind = Experiment if self.mode == "w+" else ReadOnlyExperiment
+            found = self._experiments.setdefault(slug, kind._load(self, slug))
+        return found
+
+    def _stored(self, slug: str) -> Mapping[str, Any]:
+        return self._journal[slug].fields if slug in self._journal else {}
+
+    def _save(self, experiments: Iterable[Experiment]) -> None:
+        with self._save_lock:
+            if self._head is None:
+                self._head = make_head(self._files, self._head_name)
+            taken = [e._take_changes() for e in experiments if e.dirty]
+            doomed = [slug for slug in self._doomed if not self._journal.is_deleted(slug)]
+            try:
+                write(
+                    taken,
+                    doomed,
+                    journal=self._journal,
+                    shelf=self._shelf,
+                    author=self.author,
+                    where=self.fpath,
+                )
+            except RecordDeletedError:
+                with self._lock:
+                    self._experiments = {k: e for k, e in self._experiments.items() if not self._journal.is_deleted(k)}
+                raise
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "unknown"
+
+
+def _suggest(key: object, slugs: list[str]) -> str:
+    short_slugs = list(dict.fromkeys(slug.rsplit("-", 2)[0] for slug in reversed(slugs)))
+    close = difflib.get_close_matches(str(key), [*short_slugs, *slugs], n=3)
+    if close:
+        return f"; did you mean {', '.join(repr(name) for name in close)}?"
+    return f"; it has {len(slugs)}" + (f", the newest {slugs[-1]!r}" if slugs else "")

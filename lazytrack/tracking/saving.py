@@ -1,0 +1,145 @@
+"""One save: what has changed becomes artifact files, then one log file; what fails becomes dirty again."""
+
+import warnings
+from typing import Any
+
+import attrs
+
+from lazytrack.artifacts import Artifact, Shelf, StoredFile, to_entry
+from lazytrack.errors import RecordDeletedError, SaveError
+from lazytrack.files import Files
+from lazytrack.journal import Head, Journal, write_head
+from lazytrack.tracking.ledger import Ledger
+from lazytrack.tracking.logged import MISSING
+
+
+@attrs.define(kw_only=True, eq=False)
+class Changes:
+    """What one save takes from an experiment.
+
+    Parameters
+    ----------
+    slug
+        Of the experiment.
+    ledger
+        Where the changes were noted.
+    fields
+        What was noted.
+    set, unset
+        Of the patch.
+    artifacts
+        Those to be written first, by field.
+    """
+
+    slug: str
+    ledger: Ledger
+    fields: list[str]
+    set: dict[str, Any] = attrs.Factory(dict)
+    unset: list[str] = attrs.Factory(list)
+    artifacts: dict[str, Artifact] = attrs.Factory(dict)
+
+    def add(self, field: str, value: Any) -> None:
+        """Add a field with its strict JSON, with an artifact that is to be written, or with `MISSING`."""
+        if value is MISSING:
+            self.unset.append(field)
+        elif isinstance(value, Artifact):
+            self.artifacts[field] = value
+        else:
+            self.set[field] = value
+
+    def patch(self) -> dict[str, Any]:
+        """Return the changes as the journal takes them."""
+        patch: dict[str, Any] = {"record": self.slug}
+        if self.set:
+            patch["set"] = self.set
+        if self.unset:
+            patch["unset"] = self.unset
+        return patch
+
+
+def make_head(files: Files, name: str) -> Head:
+    """Write a project's head.
+
+    Raises
+    ------
+    SaveError
+        When it cannot be written.
+    """
+    try:
+        return write_head(files, name, kind="project")
+    except OSError as error:
+        raise SaveError(f"{files.url}/{name} cannot be written, so nothing was saved: {_reason(error)}") from error
+
+
+def write(taken: list[Changes], doomed: list[str], *, journal: Journal, shelf: Shelf, author: str, where: str) -> None:
+    """Write `taken`, and deletes of the records in `doomed`.
+
+    Raises
+    ------
+    SaveError
+        When something could not be written; it is noted again as changed.
+    RecordDeletedError
+        When somebody deleted a record; its changes are dropped, everything else was written.
+    """
+    living = [changes for changes in taken if not journal.is_deleted(changes.slug)]
+    try:
+        outcome = _Outcome()
+        for changes in living:
+            _write_artifacts(changes, shelf, outcome)
+        patches = [changes.patch() for changes in living if changes.fields]
+        patches += [{"record": record, "delete": True} for record in doomed]
+        if patches:
+            journal.append(patches, by=author)
+    except BaseException as error:
+        for changes in living:
+            changes.ledger.give_back(changes.fields)
+        if isinstance(error, (OSError, OverflowError)):
+            raise SaveError(f"{where}: nothing was saved, all of it stays dirty: {_reason(error)}") from error
+        raise
+    outcome.settle(where)
+    if gone := [changes.slug for changes in taken if changes not in living]:
+        raise RecordDeletedError(
+            f"{', '.join(gone)}: deleted by somebody, for good; what was logged to it since is dropped. "
+            "All other changes were saved"
+        )
+
+
+@attrs.define(eq=False)
+class _Outcome:
+    """What became of the artifacts of one save."""
+
+    written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
+    failed: list[tuple[str, Exception]] = attrs.Factory(list)
+
+    def settle(self, where: str) -> None:
+        """Call the written ones saved, now that a log file names them, and report the others."""
+        for artifact, stored in self.written:
+            artifact.stored, artifact.value, artifact.dirty = stored, None, False
+            if artifact.output_only:
+                warnings.warn(
+                    f"artifact {artifact.name!r} was saved by the handler {artifact.alias!r}, which only writes: "
+                    "it cannot be loaded back",
+                    UserWarning,
+                    stacklevel=5,
+                )
+        if self.failed:
+            names = "; ".join(f"{name}: {_reason(error)}" for name, error in self.failed)
+            raise SaveError(f"{where}: all was saved but {names}. What is named stays dirty") from self.failed[0][1]
+
+
+def _write_artifacts(changes: Changes, shelf: Shelf, outcome: _Outcome) -> None:
+    """Write an experiment's artifact files; one that fails is dirty again and does not stop the others."""
+    for field, artifact in changes.artifacts.items():
+        try:
+            stored = shelf.write(artifact, owner=changes.slug)
+        except Exception as error:  # noqa: BLE001  (a handler may raise anything)
+            outcome.failed.append((f"artifact {artifact.name!r} of {changes.slug}", error))
+            changes.ledger.give_back([field])
+            changes.fields.remove(field)
+        else:
+            outcome.written.append((artifact, stored))
+            changes.set[field] = to_entry(artifact, stored)
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -62,8 +62,7 @@ class LocalFiles(Files):
 
     def names(self, folder: str) -> list[str]:
         try:
-            with os.scandir(self._path(folder)) as entries:
-                return [entry.name for entry in entries if not entry.name.startswith(".")]
+            return [name for name in os.listdir(self._path(folder)) if not name.startswith(".")]
         except FileNotFoundError:
             return []
 

@@ -18,8 +18,10 @@ _KEYS = {"format", "kind", "id", "created_at", "replaces", "patches"}
 _OPERATIONS = {"set", "unset", "delete"}
 _NOTHING: dict[str, Any] = {}
 _AT = r"\d{8}T\d{6}\.\d{6}Z-[0-9a-z]{8}"
+_PLAIN_KEYS = {("at", "by", "record", "set")}
 LOG_NAME = re.compile(rf"log/{_AT}\.json", re.ASCII)
 PACK_NAME = re.compile(rf"packs/([1-9]\d?)-{_AT}\.json", re.ASCII)
+_REPLACEABLE = re.compile(rf"{LOG_NAME.pattern}|{PACK_NAME.pattern}", re.ASCII)
 _HEAD_END = re.compile(rb'"patches"\s*:\s*\[')
 
 
@@ -72,18 +74,11 @@ def parse(data: bytes) -> Document:
         return _damaged(problem)
     replaces = content.get("replaces", [])
     patches = content.get("patches", [])
-    if not isinstance(replaces, list) or not all(_replaceable(name) for name in replaces):
+    if not isinstance(replaces, list) or not _all_match(_REPLACEABLE, replaces):
         return _damaged("replaces files other than log/<name> and packs/<name>")
     if not isinstance(patches, list):
         return _damaged("has patches that are no list")
-    problem = None
-    sound = patches
-    if wrong := [(place, reason) for place, patch in enumerate(patches) if (reason := _fault(patch))]:
-        places = {place for place, _ in wrong}
-        sound = [patch for place, patch in enumerate(patches) if place not in places]
-        problem = f"patch {wrong[0][0]} {wrong[0][1]}"
-        if len(wrong) > 1:
-            problem += f" (and {len(wrong) - 1} more of its {len(patches)} patches are damaged)"
+    sound, problem = _sift(patches)
     return Document(
         kind=_string(content.get("kind")),
         id=_string(content.get("id")),
@@ -114,8 +109,37 @@ def _foreign(content: dict[str, Any]) -> str | None:
     return "is JSON, but not a lazytrack document"
 
 
-def _replaceable(name: object) -> bool:
-    return isinstance(name, str) and (LOG_NAME.fullmatch(name) or PACK_NAME.fullmatch(name)) is not None
+def _all_match(pattern: re.Pattern[str], strings: list[Any]) -> bool:
+    return set(map(type, strings)) <= {str} and all(map(pattern.fullmatch, strings))
+
+
+def _sift(patches: list[Any]) -> tuple[list[Patch], str | None]:
+    """Return the sound patches, and what is wrong with the others."""
+    if _all_plain(patches):
+        return patches, None
+    sound, wrong = [], []
+    for place, patch in enumerate(patches):
+        if fault := _fault(patch):
+            wrong.append(f"patch {place} {fault}")
+        else:
+            sound.append(patch)
+    if len(wrong) > 1:
+        wrong[0] += f" (and {len(wrong) - 1} more of its {len(patches)} patches are damaged)"
+    return sound, wrong[0] if wrong else None
+
+
+def _all_plain(patches: list[Any]) -> bool:
+    """Tell whether all patches only set fields and are sound, at a fraction of the cost of asking each one."""
+    if not set(map(type, patches)) <= {dict} or not {tuple(patch) for patch in patches} <= _PLAIN_KEYS:
+        return False
+    times = [patch["at"] for patch in patches]
+    records = [patch["record"] for patch in patches]
+    return (
+        set(map(type, times)) | set(map(type, records)) <= {str}
+        and all(records)
+        and {type(patch["set"]) for patch in patches} <= {dict}
+        and naming.are_logical(times)
+    )
 
 
 def _fault(patch: Any) -> str | None:
@@ -125,7 +149,7 @@ def _fault(patch: Any) -> str | None:
     """
     if type(patch) is not dict or "at" not in patch or "record" not in patch:
         return "has no 'at' or no 'record'"
-    if not naming.is_logical(patch["at"]):
+    if type(patch["at"]) is not str or not naming.are_logical([patch["at"]]):
         return "has an 'at' that is no logical time"
     if type(patch["record"]) is not str or not patch["record"]:
         return "has a 'record' that is no name"

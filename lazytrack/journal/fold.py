@@ -4,13 +4,13 @@ State is a join: folding patches in any order, any number of times, packed or no
 never forgets what it has read, and reading more can only add.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from lazytrack.journal.document import Patch
 
-_FOLD_ABOVE = 32
-"""A record of more patches than this is compacted as it grows."""
+_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
 def compact(patches: Iterable[Patch]) -> list[Patch]:
@@ -50,68 +50,95 @@ def compact(patches: Iterable[Patch]) -> list[Patch]:
     return list(kept.values())
 
 
-class Fold:
-    """The state of one record."""
+class State:
+    """All records of a store.
 
-    __slots__ = ("_fields", "_patches", "_stamps")
+    Nearly all records of a large store are one patch. These are held as they were read, so that opening costs
+    little more than parsing; a record of several is folded when it is asked for.
+    """
 
-    def __init__(self, patch: Patch) -> None:
-        self._patches = [patch]
-        self._fields: dict[str, Any] | None = None
-        self._stamps: dict[str, str] | None = None
+    def __init__(self) -> None:
+        self._records: dict[str, Patch | _Fold] = {}
+        self.deleted: set[str] = set()
+
+    def add(self, patches: Sequence[Patch]) -> set[str]:
+        """Fold patches in and return the names of the records they speak of."""
+        records = self._records
+        names = [patch["record"] for patch in patches]
+        touched = set(names)
+        if len(touched) == len(names) and records.keys().isdisjoint(touched):
+            records.update(zip(names, patches, strict=True))
+        else:
+            for name, patch in zip(names, patches, strict=True):
+                known = records.setdefault(name, patch)
+                if not isinstance(known, dict):
+                    known.add(patch)
+                elif known is not patch:
+                    records[name] = _Fold([known, patch])
+        self.deleted |= {patch["record"] for patch in patches if "delete" in patch}
+        for record in self.deleted & touched:
+            del records[record]
+        return touched
+
+    def __contains__(self, record: object) -> bool:
+        return record in self._records
+
+    def fields(self, record: str) -> Mapping[str, Any]:
+        """Return each field of a record with its stored value, in the order they were last set."""
+        known = self._records.get(record)
+        if known is None:
+            return _NO_FIELDS
+        return known.get("set", _NO_FIELDS) if isinstance(known, dict) else known.fields
+
+    def created(self) -> dict[str, str | None]:
+        """Return each record with the logical time at which its ``created_at`` was set, None where it is not."""
+        return {
+            record: (known["at"] if "created_at" in known.get("set", _NO_FIELDS) else None)
+            if isinstance(known, dict)
+            else known.created
+            for record, known in self._records.items()
+        }
+
+    def column(self, field: str) -> dict[str, Any]:
+        """Return each record with the stored value of one field, None where it has none."""
+        return {
+            record: (known.get("set", _NO_FIELDS) if isinstance(known, dict) else known.fields).get(field)
+            for record, known in self._records.items()
+        }
+
+
+class _Fold:
+    """The state of a record of several patches."""
+
+    __slots__ = ("_created", "_fields", "_patches", "_stale")
+
+    def __init__(self, patches: list[Patch]) -> None:
+        self._patches = patches
+        self._fields: dict[str, Any] = {}
+        self._created: str | None = None
+        self._stale = True
 
     def add(self, patch: Patch) -> None:
-        """Take note of one more patch of this record."""
         self._patches.append(patch)
-        if len(self._patches) > _FOLD_ABOVE:
-            self._patches = compact(self._patches)
-        self._fields = self._stamps = None
+        self._stale = True
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Each field with its stored value, in the order they were last set. Not to be changed."""
-        if self._fields is None:
-            if len(self._patches) == 1:
-                self._fields = self._patches[0].get("set") or {}
-            else:
-                self._patches = compact(self._patches)
-                self._fields = {k: v for patch in self._patches for k, v in patch.get("set", {}).items()}
+        self._refold()
         return self._fields
 
-    def at(self, field: str) -> str | None:
-        """Return the logical time at which `field` got its value, None where it has none."""
-        if len(self._patches) == 1:
-            return self._patches[0]["at"] if field in self.fields else None
-        if self._stamps is None:
-            fields = self.fields
-            self._stamps = {k: patch["at"] for patch in self._patches for k in patch.get("set", {}) if k in fields}
-        return self._stamps.get(field)
+    @property
+    def created(self) -> str | None:
+        self._refold()
+        return self._created
 
-
-class State:
-    """All records of a store."""
-
-    def __init__(self) -> None:
-        self.folds: dict[str, Fold] = {}
-        self.deleted: set[str] = set()
-
-    def add(self, patches: Iterable[Patch]) -> set[str]:
-        """Fold patches in and return the names of the records they speak of."""
-        touched = set()
-        folds, deleted = self.folds, self.deleted
-        for patch in patches:
-            record = patch["record"]
-            touched.add(record)
-            if record in deleted:
-                continue
-            if "delete" in patch:
-                deleted.add(record)
-                folds.pop(record, None)
-            elif (fold := folds.get(record)) is None:
-                folds[record] = Fold(patch)
-            else:
-                fold.add(patch)
-        return touched
+    def _refold(self) -> None:
+        if self._stale:
+            self._patches = compact(self._patches)
+            self._fields = {k: v for patch in self._patches for k, v in patch.get("set", _NO_FIELDS).items()}
+            setters = [patch["at"] for patch in self._patches if "created_at" in patch.get("set", _NO_FIELDS)]
+            self._created = setters[0] if setters else None
+            self._stale = False
 
 
 def _fields(patch: Patch) -> Iterator[str]:

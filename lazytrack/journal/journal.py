@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from lazytrack import naming
 from lazytrack.files import Files
 from lazytrack.journal import document
 from lazytrack.journal.document import PACK_NAME, Patch
-from lazytrack.journal.fold import Fold, State
+from lazytrack.journal.fold import State
 from lazytrack.journal.packing import Packer
 
 _RELISTINGS = 100
@@ -77,14 +77,21 @@ class Journal:
 
     # --- reading ---
 
-    def __getitem__(self, record: str) -> Fold:
-        return self._state.folds[record]
-
     def __contains__(self, record: object) -> bool:
-        return record in self._state.folds
+        """Tell whether the record was read or written so far, and not deleted."""
+        return record in self._state
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._state.folds)
+    def fields(self, record: str) -> Mapping[str, Any]:
+        """Return each field of a record with its stored value; none where there is no such record."""
+        return self._state.fields(record)
+
+    def column(self, field: str) -> dict[str, Any]:
+        """Return each record with the stored value of one field; None where it has none."""
+        return self._state.column(field)
+
+    def created(self) -> dict[str, str | None]:
+        """Return each record with the logical time at which it was created; None where no file says it was."""
+        return self._state.created()
 
     def is_deleted(self, record: str) -> bool:
         """Tell whether a delete of `record` was seen."""

@@ -33,21 +33,20 @@ class Experiment(Logged):
     """The name of its record: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``."""
 
     def __init__(self, name: str, *, project: "Project", author: str) -> None:
-        super().__init__(Ledger())
+        created_at = naming.now()
+        short_slug = naming.slug(codec.text(name, "the name of an experiment"), "experiment")
+        self.slug = naming.record_slug(short_slug, created_at)
         self._project = project
+        super().__init__(Ledger(on_dirty=self._enlist))
         self._tags: Tags | None = None
         self._tests: Tests | None = None
-        created_at = naming.now()
-        self.slug = naming.record_slug(
-            naming.slug(codec.text(name, "the name of an experiment"), "experiment"), created_at
-        )
         self._scalars.update({"name": name, "created_at": created_at, "author": author, "status": "running"})
 
     @classmethod
     def _load(cls, project: "Project", slug: str) -> Self:
         """Return a stored experiment; nothing of it is read before it is asked for."""
         experiment = cls.__new__(cls)
-        Logged.__init__(experiment, READ_ONLY if cls.read_only else Ledger())
+        Logged.__init__(experiment, READ_ONLY if cls.read_only else Ledger(on_dirty=experiment._enlist))
         experiment._project = project
         experiment._tags = experiment._tests = None
         experiment.slug = slug
@@ -192,7 +191,7 @@ class Experiment(Logged):
             "".join(traceback.format_exception(kind, error, trace)).encode("utf-8", "backslashreplace").decode()
         )
         try:
-            self._project._save([self])
+            self._project._save(only=self)
         except (SaveError, LookupError) as failure:
             error.add_note(f"lazytrack could not save experiment {self.slug!r} at once: {failure}")
 
@@ -222,6 +221,9 @@ class Experiment(Logged):
 
     # --- saving and refreshing ---
 
+    def _enlist(self) -> None:
+        self._project._enlist(self)
+
     def _stored(self) -> Mapping[str, Any]:
         return self._project._stored(self.slug)
 
@@ -235,23 +237,29 @@ class Experiment(Logged):
         """Take the changes since the last save away, as the record will have them."""
         with self._ledger.lock:
             changes = Changes(slug=self.slug, ledger=self._ledger, fields=self._ledger.take())
-            for field in changes.fields:
-                part, key = self._part(field)
-                if part is None:
-                    value = MISSING
-                elif key.startswith("artifacts."):
-                    value = part._artifact_map().get(key.removeprefix("artifacts."), MISSING)
-                elif key.startswith("tags."):
-                    value = True if key.removeprefix("tags.") in self.tags else MISSING
-                else:
-                    value = part._value(key)
-                changes.add(field, value)
-            if changes.fields:
+            try:
+                for field in changes.fields:
+                    changes.add(field, self._current(field))
                 if self.last_updated_by != self._project.author:
                     self._scalars.put("last_updated_by", self._project.author)
                     changes.add("last_updated_by", self._project.author)
                 changes.add("last_updated", naming.iso(self.last_updated))
+            except BaseException:
+                changes.ledger.give_back(changes.fields)
+                raise
         return changes
+
+    def _current(self, field: str) -> Any:
+        """Return what a field is now: strict JSON, an artifact, or `MISSING`."""
+        part, key = self._part(field)
+        section, dot, name = key.partition(".")
+        if part is None:
+            return MISSING
+        if section + dot == "artifacts.":
+            return part._artifact_map().get(name, MISSING)
+        if section + dot == "tags.":
+            return True if name in self.tags else MISSING
+        return part._value(key)
 
     def _part(self, field: str) -> tuple[Logged | None, str]:
         """Return what a field belongs to, this experiment or one of its tests, and its name there."""

@@ -1,6 +1,7 @@
 """Which fields of a record have changed since it was last saved, and whether they may."""
 
 import threading
+from collections.abc import Callable
 from datetime import datetime
 
 from lazytrack import naming
@@ -17,12 +18,15 @@ class Ledger:
     ----------
     read_only
         Whether changes are refused.
+    on_dirty
+        Called when something is noted where nothing was.
     """
 
-    __slots__ = ("_read_only", "changed", "last_updated", "lock")
+    __slots__ = ("_on_dirty", "_read_only", "changed", "last_updated", "lock")
 
-    def __init__(self, *, read_only: bool = False) -> None:
+    def __init__(self, *, read_only: bool = False, on_dirty: Callable[[], None] | None = None) -> None:
         self._read_only = read_only
+        self._on_dirty = on_dirty
         self.lock = threading.RLock()
         self.changed: dict[str, None] = {}
         self.last_updated: datetime | None = None
@@ -44,6 +48,8 @@ class Ledger:
         """Note that `field` is about to change, or refuse it (see `check`). The caller holds the lock."""
         if self._read_only:
             self.check()
+        if not self.changed and self._on_dirty is not None:
+            self._on_dirty()
         self.changed[field] = None
         self.last_updated = naming.now()
 
@@ -55,7 +61,8 @@ class Ledger:
     def give_back(self, fields: list[str]) -> None:
         """Note fields again that could not be saved."""
         with self.lock:
-            self.changed = dict.fromkeys([*fields, *self.changed])
+            for field in [*fields, *self.take()]:
+                self.note(field)
 
 
 READ_ONLY = Ledger(read_only=True)

@@ -197,8 +197,7 @@ class Logged:
         section = self._sections.get(name)
         if section is None:
             section = Section(self._ledger, self._prefix + name, _SECTIONS[name][0])
-            for key, value in self._read(name):
-                section.put(key, value)
+            section.put_all(self._read(name))
             section = self._sections.setdefault(name, section)  # another thread may have been faster
         return section
 
@@ -208,7 +207,7 @@ class Logged:
         start = len(prefix)
         unstore = _SECTIONS[name][2]
         return [
-            (field[start:], unstore(value))
+            (field[start:], value if type(value) is float else unstore(value))
             for field, value in self._stored().items()
             if field.startswith(prefix) and (name or "." not in field[start:])
         ]

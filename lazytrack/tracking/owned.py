@@ -83,9 +83,14 @@ class Section(_OwnedDict):
 
     def put(self, key: str, value: Any) -> None:
         """Hold what the store says, which is no change."""
-        if type(value) is dict or type(value) is list:
-            value = owned(value, self._ledger, self._prefix + key)
-        dict.__setitem__(self, key, value)
+        self.put_all([(key, value)])
+
+    def put_all(self, items: Iterable[tuple[str, Any]]) -> None:
+        """Hold what the store says, which is no change."""
+        dict.update(self, items)
+        for key, value in self.items():
+            if type(value) is dict or type(value) is list:
+                dict.__setitem__(self, key, owned(value, self._ledger, self._prefix + key))
 
     def drop(self, key: str) -> None:
         """Forget what the store no longer holds, which is no change."""

@@ -2,10 +2,12 @@
 
 import difflib
 import getpass
+import heapq
+import math
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,6 +78,7 @@ class Project:
         self._was_read = False
         self._reported: set[str] = set()
         self._experiments: dict[str, Experiment] = {}
+        self._dirty: dict[str, Experiment] = {}
         self._doomed: set[str] = set()
         self._lock = threading.RLock()
         self._save_lock = threading.RLock()
@@ -88,7 +91,7 @@ class Project:
             self._journal.absorb(self._head.patches)
         if mode == "w":
             self._read_once()
-            self._doomed = {record for record in self._journal if not record.startswith(".")}
+            self._doomed = {record for record in self._journal.created() if not record.startswith(".")}
 
     # --- logging ---
 
@@ -141,9 +144,7 @@ class Project:
             When somebody deleted an experiment that has changes here; everything else was written.
         """
         self._check_writable("save it")
-        with self._lock:
-            experiments = list(self._experiments.values())
-        self._save(experiments)
+        self._save()
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +168,32 @@ class Project:
         """All experiments, oldest first."""
         self._read_once()
         return [self._experiment(slug) for slug in self._slugs()]
+
+    def best(self, metric: str, n: int = 10, *, minimize: bool = False) -> list[Experiment]:
+        """Return the `n` experiments with the greatest value of a metric, the best first.
+
+        Experiments without that metric, or where it is a list or NaN, are left out.
+
+        Parameters
+        ----------
+        metric
+            Its name, as logged.
+        minimize
+            Whether the least value is the best.
+        """
+        self._read_once()
+        with self._lock:  # an experiment that nobody touched is not built for one number
+            values = self._journal.column(f"metrics.{metric}")
+            values |= {slug: experiment.metrics.get(metric) for slug, experiment in self._experiments.items()}
+        numbers = [
+            (value, slug)
+            for slug, stored in values.items()
+            if isinstance(value := codec.unstore_number(stored), (int, float)) and not math.isnan(value)
+        ]
+        hidden = {slug for slug, at in self._journal.created().items() if at is None} | self._doomed
+        numbers = [(value, slug) for value, slug in numbers if slug not in hidden and slug[0] != "."]
+        chosen = heapq.nsmallest if minimize else heapq.nlargest
+        return [self._experiment(slug) for _, slug in chosen(n, numbers)]
 
     def refresh(self) -> None:
         """Read what others have written since; what was changed here and not saved yet stays as it is.
@@ -195,8 +222,8 @@ class Project:
         """What is damaged in the store: file or record by name, with the reason."""
         self._read_once()
         problems = dict(self._journal.problems)
-        for record in self._journal:
-            if not record.startswith(".") and "created_at" not in self._journal[record].fields:
+        for record, at in self._journal.created().items():
+            if at is None and not record.startswith("."):
                 problems[f"record {record}"] = "is incomplete: no file that is there says when it was created"
         return problems
 
@@ -211,7 +238,7 @@ class Project:
             return self._experiments[key]
         self._read_once()
         slugs = self._slugs()
-        if key in self._journal and key not in self._doomed and key in slugs:
+        if key in slugs:
             return self._experiment(key)
         for slug in reversed(slugs):
             if slug.rsplit("-", 2)[0] == key:
@@ -259,16 +286,11 @@ class Project:
 
     def _slugs(self) -> list[str]:
         """Return the experiments' slugs, oldest first, without reading anything."""
-        journal = self._journal
-        times = [
-            (at, slug)
-            for slug in journal
-            if slug not in self._doomed and (at := journal[slug].at("created_at")) and not slug.startswith(".")
-        ]
-        times.sort()
-        stored = [slug for _, slug in times]
+        created = self._journal.created()
+        stored = [slug for slug, at in created.items() if at and slug not in self._doomed and slug[0] != "."]
+        stored.sort(key=created.__getitem__)  # type: ignore[arg-type]  # those without a time are not among them
         with self._lock:
-            return stored + [slug for slug in self._experiments if slug not in journal]
+            return stored + [slug for slug in self._experiments if slug not in created]
 
     def _experiment(self, slug: str) -> Experiment:
         found = self._experiments.get(slug)
@@ -278,27 +300,38 @@ class Project:
         return found
 
     def _stored(self, slug: str) -> Mapping[str, Any]:
-        return self._journal[slug].fields if slug in self._journal else {}
+        return self._journal.fields(slug)
 
-    def _save(self, experiments: Iterable[Experiment]) -> None:
+    def _enlist(self, experiment: Experiment) -> None:
+        """Take note that an experiment has changes, for the next save to find it."""
+        with self._lock:
+            self._dirty[experiment.slug] = experiment
+
+    def _save(self, only: Experiment | None = None) -> None:
         with self._save_lock:
             if self._head is None:
                 self._head = make_head(self._files, self._head_name)
-            taken = [e._take_changes() for e in experiments if e.dirty]
-            doomed = [slug for slug in self._doomed if not self._journal.is_deleted(slug)]
+            with self._lock:
+                # What is noted from here on enlists its experiment anew, and is for the next save.
+                dirty = {slug: e for slug, e in self._dirty.items() if only is None or e is only}
+                self._dirty = {slug: e for slug, e in self._dirty.items() if slug not in dirty}
+                doomed = [slug for slug in self._doomed if not self._journal.is_deleted(slug)]
             try:
-                write(
-                    taken,
-                    doomed,
-                    journal=self._journal,
-                    shelf=self._shelf,
-                    author=self.author,
-                    where=self.fpath,
-                )
-            except RecordDeletedError:
-                with self._lock:
-                    self._experiments = {k: e for k, e in self._experiments.items() if not self._journal.is_deleted(k)}
+                taken = [e._take_changes() for slug, e in dirty.items() if slug not in self._doomed]
+                write(taken, doomed, journal=self._journal, shelf=self._shelf, author=self.author, where=self.fpath)
+            except BaseException as error:
+                for experiment in dirty.values():
+                    if experiment.dirty:
+                        self._enlist(experiment)
+                if isinstance(error, RecordDeletedError):
+                    self._forget_deleted()
                 raise
+
+    def _forget_deleted(self) -> None:
+        with self._lock:
+            for slug in [slug for slug in self._experiments if self._journal.is_deleted(slug)]:
+                del self._experiments[slug]
+                self._dirty.pop(slug, None)
 
 
 def _login() -> str:

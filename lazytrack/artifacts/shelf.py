@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from typing import IO, Any, BinaryIO, ClassVar, cast
+from typing import IO, Any, ClassVar, cast
 
 import attrs
 
@@ -83,11 +83,10 @@ class Shelf:
                     f"has sha256 {found}, recorded is {stored.sha256}"
                 )
             raw.seek(0)
-            return artifact.read(_reader(raw, binary=artifact.binary), **kwargs)
-
-
-def _reader(raw: BinaryIO, *, binary: bool) -> IO[Any]:
-    return raw if binary else io.TextIOWrapper(raw, encoding="utf-8", newline="")
+            if artifact.binary:
+                return artifact.read(raw, **kwargs)
+            with io.TextIOWrapper(raw, encoding="utf-8", newline="") as text:
+                return artifact.read(text, **kwargs)
 
 
 # --- entries: what a record says of an artifact ---

@@ -20,10 +20,30 @@ class _OwnedDict(dict[str, Any]):
     __slots__ = ()
 
     clear = MutableMapping.clear
-    pop = MutableMapping.pop
-    popitem = MutableMapping.popitem
-    setdefault = MutableMapping.setdefault
     update = MutableMapping.update
+
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
+        """Remove `key` and return its value, or `default` where there is none."""
+        if key not in self:
+            if default is _MISSING:
+                raise KeyError(key)
+            return default
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove and return the last item, as a dict does."""
+        if not self:
+            raise KeyError("popitem(): there is nothing in it")
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the value of `key`, after setting it to `default` where there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
 
     def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
         self.update(other)

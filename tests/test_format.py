@@ -1,0 +1,138 @@
+"""What is on the disk: the page that describes it, what the code writes, and stores that must open for ever."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from lazytrack import Project, codec
+from lazytrack.files import open_files
+from lazytrack.journal import Journal
+
+FORMATS = Path(__file__).parent / "formats"
+PAGE = Path(__file__).parent.parent / "docs" / "format.md"
+BLOCKS = [json.loads(block.split("```")[0]) for block in PAGE.read_text().split("```json\n")[1:]]
+SCHEMA = next(block for block in BLOCKS if "$schema" in block)
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def write_store(folder):
+    """Write a store that has everything an experiment can have."""
+    project = Project(folder, mode="w+")
+    for i in range(70):
+        with project.log("many") as exp:
+            exp.log_metric("i", i)
+        project.save()
+    with project.log("all of it") as exp:
+        exp.parameters.update({"nan": math.nan, "huge": 2**99, "own": {"dict": 1}, "deep": [{"a": [None]}], "a.b": 1})
+        exp.metrics.update({"nan": math.nan, "list": [1, -math.inf], "int": 3})
+        exp.tag("a", "b")
+        test = exp.log_test("women", "a description")
+        test.log_metric("auc", math.nan)
+        test.log_artifact("curve", [1], handler="json")
+        exp.log_artifact("model", {1, 2}, handler="pickle")
+    project.save()
+    exp.tags.remove("a")
+    del exp.tests[0]
+    exp.log_artifact("model", {3}, handler="pickle", overwrite=True)
+    project.delete(project["many"].slug)
+    project.save()
+    with pytest.raises(ZeroDivisionError), project.log("failed"):
+        raise ZeroDivisionError
+    return project
+
+
+def test_every_file_the_code_writes_matches_the_schema_of_the_page(tmp_path):
+    write_store(tmp_path)
+    kinds = set()
+    for path in [tmp_path / "project.json", *tmp_path.glob("project/log/*"), *tmp_path.glob("project/packs/*")]:
+        document = json.loads(path.read_text(), parse_constant=lambda token: pytest.fail(f"{token} is not JSON"))
+        VALIDATOR.validate(document)
+        kinds.add(document["kind"])
+    assert kinds == {"project", "log", "pack"}
+
+
+def test_the_examples_of_the_page_match_its_schema():
+    examples = [block for block in BLOCKS if block is not SCHEMA]
+    assert examples
+    for example in examples:
+        VALIDATOR.validate(example)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"format": "lazytrack/2", "kind": "log", "id": "x"},
+        {"format": "lazytrack/1", "kind": "pack", "id": "x", "replaces": ["../project.json"]},
+        {"format": "lazytrack/1", "kind": "log", "id": "x", "patches": [{"at": "now", "record": "r", "set": {}}]},
+        {"format": "lazytrack/1", "kind": "log", "id": "x", "patches": [{"record": "r", "set": {}}]},
+    ],
+)
+def test_the_schema_refuses_what_the_reader_refuses(document):
+    assert not VALIDATOR.is_valid(document)
+
+
+@pytest.mark.parametrize("version", ["v1"])
+def test_a_store_of_every_format_opens_and_shows_what_it_always_did(version, tmp_path):
+    shutil.copytree(FORMATS / version, tmp_path / "copy")
+    expected = json.loads((FORMATS / f"{version}.expected.json").read_text())
+    project = Project(tmp_path / "copy", mode="r")
+    shown = [codec.store(found) for found in project]
+    assert [
+        {k: v for k, v in found.items() if k in want}
+        for found, want in zip(shown, expected["experiments"], strict=True)
+    ] == (expected["experiments"])
+    assert project.problems == expected["problems"]
+    loaded = {
+        f"{exp.slug} {artifact.name}": codec.store(codec.plain(exp.load_artifact(artifact.name, validate=False), "it"))
+        for exp in project.experiments
+        for artifact in exp.artifacts
+    }
+    assert loaded == expected["artifacts"]
+
+
+@pytest.mark.parametrize("version", ["v1"])
+def test_a_store_of_every_format_can_be_gone_on_with(version, tmp_path):
+    shutil.copytree(FORMATS / version, tmp_path / "copy")
+    before = [found["slug"] for found in Project(tmp_path / "copy", mode="r")]
+    project = Project(tmp_path / "copy", mode="w+")
+    project.experiments[0].tag("seen again")
+    with project.log("today"):
+        pass
+    project.save()
+    Journal(open_files(tmp_path / "copy" / "project")).pack(everything=True)
+    again = Project(tmp_path / "copy", mode="r")
+    assert [found["slug"] for found in again][:-1] == before
+    assert "seen again" in again.experiments[0].tags
+
+
+def test_the_project_can_be_copied_and_reopened_elsewhere(tmp_path):
+    write_store(tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    here = list(Project(tmp_path / "here", mode="r"))
+    shutil.rmtree(tmp_path / "here")
+    there = Project(tmp_path / "there", mode="r")
+    assert codec.dumps(codec.store(list(there))) == codec.dumps(codec.store(here))
+    assert there["all-of-it"].load_artifact("model") == {3}
+
+
+def test_two_projects_merge_by_copying_the_files_of_one_into_the_other(tmp_path):
+    for name in ("one", "two"):
+        project = Project(tmp_path / name)
+        with project.log(name) as exp:
+            exp.log_artifact("it", name, handler="json")
+        project.save()
+    shutil.copytree(tmp_path / "two" / "project", tmp_path / "one" / "project", dirs_exist_ok=True)
+    merged = Project(tmp_path / "one", mode="r")
+    assert [exp.name for exp in merged.experiments] == ["one", "two"]
+    assert [exp.load_artifact("it") for exp in merged.experiments] == ["one", "two"]
+
+
+def test_nothing_in_a_store_names_the_place_it_is_in(tmp_path):
+    write_store(tmp_path / "a-place-of-its-own")
+    for path in tmp_path.rglob("*.json"):
+        if path.parent.name in {"log", "packs"} and "traceback" not in path.read_text().lower():
+            assert "a-place-of-its-own" not in path.read_text()

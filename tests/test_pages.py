@@ -1,0 +1,28 @@
+"""The code in README and docs runs, each page from top to bottom in an empty folder."""
+
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for example in Sybil(parsers=[PythonCodeBlockParser()]).parse(page).examples():
+        example.evaluate()
+
+
+def test_the_readme_opens_with_the_two_commands():
+    opening = PAGES[0].read_text().split("\n## ")[0]
+    assert "make demo" in opening
+    assert "make test" in opening
+
+
+def test_every_page_linked_from_the_readme_is_there():
+    targets = [part.split(")")[0] for part in PAGES[0].read_text().split("](")[1:]]
+    assert [target for target in targets if not target.startswith("https://") and not (ROOT / target).exists()] == []

@@ -33,12 +33,13 @@ class Shelf:
         Raises
         ------
         UnsafePathError
-            When its ``fname`` would leave its folder.
+            When its ``fname`` or `owner` would leave the store.
         Exception
             Whatever the handler raises; then no file is left.
         """
         folder = "/".join(["artifacts", *([owner] if owner else []), naming.safe_part(artifact.name)])
         path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
+        naming.check_inside(path)  # `owner` may be a record that a stranger named
         with self._files.open_write(path) as upload:
             buffered = io.BufferedWriter(upload, _BUFFER_BYTES)
             buf: IO[Any] = buffered

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +36,7 @@ class Journal:
         self._clock = clock
         self._packer = Packer(files, clock=clock)
         self._state = State()
+        self._lock = threading.RLock()  # threads may look records up while one of them saves
         self._seen: set[str] = set()
         self.problems: dict[str, str] = {}
         """Each damaged file by name, with the reason."""
@@ -63,8 +65,9 @@ class Journal:
         patches = [{"at": at, "by": by, **change} for change in changes]
         name = f"log/{at}.json"
         self._files.create(name, document.compose("log", id=at, patches=patches))
-        self._seen.add(name)
-        self._state.add(patches)
+        with self._lock:
+            self._seen.add(name)
+            self._state.add(patches)
         self._pack(name)
         return at
 
@@ -83,15 +86,18 @@ class Journal:
 
     def fields(self, record: str) -> Mapping[str, Any]:
         """Return each field of a record with its stored value; none where there is no such record."""
-        return self._state.fields(record)
+        with self._lock:
+            return self._state.fields(record)
 
     def column(self, field: str) -> dict[str, Any]:
         """Return each record with the stored value of one field; None where it has none."""
-        return self._state.column(field)
+        with self._lock:
+            return self._state.column(field)
 
     def created(self) -> dict[str, str | None]:
         """Return each record with the logical time at which it was created; None where no file says it was."""
-        return self._state.created()
+        with self._lock:
+            return self._state.created()
 
     def is_deleted(self, record: str) -> bool:
         """Tell whether a delete of `record` was seen."""
@@ -152,7 +158,8 @@ class Journal:
     def _fold(self, patches: Sequence[Patch]) -> set[str]:
         if patches:
             self._clock.observe(max([patch["at"] for patch in patches]))
-        return self._state.add(patches)
+        with self._lock:
+            return self._state.add(patches)
 
     def pack(self, *, everything: bool = False) -> list[str]:
         """Pack loose files whoever wrote them, and return the names of the packs written.

@@ -10,7 +10,7 @@ same, which is harmless. A file this version does not understand to the last key
 from collections.abc import Iterable, Iterator
 
 from lazytrack import naming
-from lazytrack.files import Files
+from lazytrack.files import Files, Stat
 from lazytrack.journal import document
 from lazytrack.journal.document import LOG_NAME, PACK_NAME, Document
 from lazytrack.journal.fold import compact
@@ -91,14 +91,14 @@ class Packer:
         loose = self._loose(logs)
         if len(loose) >= LOOSE_LOW and (pack := self._merge(loose, level=1, present=present, at_least=LOOSE_LOW)):
             written.append(pack)
-        for level in range(1, 99):
+        level = 0
+        while level < max(self._levels([*packs, *written]), default=0):
+            level += 1
             small = self._small(self._levels([*packs, *written]).get(level, []))
             for first in range(0, len(small) - FAN_IN + 1, FAN_IN):
                 inputs = small[first : first + FAN_IN]
                 if pack := self._merge(inputs, level=level + 1, present=present, at_least=FAN_IN):
                     written.append(pack)
-            if level > max(self._levels([*packs, *written]), default=0):
-                break
         if written:
             self._sweep(written[-1], present)
         return written
@@ -147,7 +147,15 @@ class Packer:
     def _small(self, packs: list[str]) -> list[str]:
         if len(packs) < FAN_IN:
             return []
-        return [name for name in packs if self._files.stat(name).size < LARGE_BYTES]
+        stats = {name: self._stat(name) for name in packs}
+        return [name for name, stat in stats.items() if stat and stat.size < LARGE_BYTES]
+
+    def _stat(self, name: str) -> Stat | None:
+        """Return a file's size and time; None where a packer has deleted it, as a newer pack says the same."""
+        try:
+            return self._files.stat(name)
+        except FileNotFoundError:
+            return None
 
     # --- copies before originals ---
 
@@ -184,18 +192,15 @@ class Packer:
 
     def _sweep(self, just_written: str, present: set[str]) -> None:
         """Delete files whose copy has been durable for long enough and is whole."""
-        storage_time = self._files.stat(just_written).modified
+        mine = self._stat(just_written)
+        if mine is None:  # this packer was suspended for so long that its own pack is history
+            return
         for pack in sorted(name for name in present if name in self._replaces):
             doomed = self._replaces[pack] & present
-            if not doomed:
+            stat = self._stat(pack) if doomed else None
+            if stat is None or stat.modified + GRACE_SECONDS > mine.modified:
                 continue
-            try:
-                if self._files.stat(pack).modified + GRACE_SECONDS > storage_time:
-                    continue
-                parsed = document.parse(self._files.read(pack))
-            except FileNotFoundError:  # replaced itself, and deleted by another packer
-                continue
-            if parsed.packable:
-                doomed &= parsed.replaces
+            for _, whole in self._read([pack]):
+                doomed &= whole.replaces
                 self._files.remove(sorted(doomed))
                 present -= doomed

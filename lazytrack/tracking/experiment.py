@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Shelf
-from lazytrack.errors import SaveError
+from lazytrack.errors import LazytrackError
 from lazytrack.tracking.ledger import READ_ONLY, Ledger
 from lazytrack.tracking.logged import MISSING, Logged
 from lazytrack.tracking.owned import Tags
@@ -85,9 +85,7 @@ class Experiment(Logged):
     @property
     def last_updated(self) -> datetime:
         """When it was changed last; aware, in UTC."""
-        if self._ledger.last_updated is not None:
-            return self._ledger.last_updated
-        return codec.parse_time(self._scalars.get("last_updated", self._scalars["created_at"]))
+        return codec.parse_time(self._last_updated_iso())
 
     @property
     def status(self) -> str:
@@ -135,9 +133,10 @@ class Experiment(Logged):
     @property
     def tags(self) -> list[str]:
         """The tags; changes in the list are logged changes."""
-        if self._tags is None:
-            self._tags = Tags(self._ledger, self._stored_tags())
-        return self._tags
+        with self._ledger.lock:
+            if self._tags is None:
+                self._tags = Tags(self._ledger, self._stored_tags())
+            return self._tags
 
     @tags.setter
     def tags(self, value: Iterable[str]) -> None:
@@ -153,15 +152,17 @@ class Experiment(Logged):
         ReadOnlyError
             When this may not be changed.
         """
-        kept = [] if overwrite else list(self.tags)
-        self.tags[:] = dict.fromkeys([*kept, *tags])
+        with self._ledger.lock:
+            kept = [] if overwrite else list(self.tags)
+            self.tags[:] = dict.fromkeys([*kept, *tags])
 
     @property
     def tests(self) -> list[Test]:
         """The tests, in the order they were logged; a `Test` made elsewhere can be appended."""
-        if self._tests is None:
-            self._tests = Tests(self, ReadOnlyTest if self.read_only else Test)
-        return self._tests
+        with self._ledger.lock:
+            if self._tests is None:
+                self._tests = Tests(self, ReadOnlyTest if self.read_only else Test)
+            return self._tests
 
     def log_test(self, name: str, description: str | None = None) -> Test:
         """Add a test, for the metrics, parameters and artifacts of a part of the data; works in a ``with`` block.
@@ -184,7 +185,8 @@ class Experiment(Logged):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self.status = "completed"
+            if self.status == "running":  # the block may have said otherwise
+                self.status = "completed"
             return
         self.status = "failed"
         self._scalars["error"] = (
@@ -192,7 +194,7 @@ class Experiment(Logged):
         )
         try:
             self._project._save(only=self)
-        except (SaveError, LookupError) as failure:
+        except LazytrackError as failure:
             error.add_note(f"lazytrack could not save experiment {self.slug!r} at once: {failure}")
 
     # --- as data ---
@@ -205,12 +207,12 @@ class Experiment(Logged):
             "short_slug": self.short_slug,
             "author": self.author,
             "last_updated_by": self.last_updated_by,
-            "created_at": naming.iso(self.created_at),
-            "last_updated": naming.iso(self.last_updated),
+            "created_at": self._scalars["created_at"],
+            "last_updated": self._last_updated_iso(),
             "status": self.status,
             "error": self.error,
-            "parameters": dict(self.parameters),
-            "metrics": dict(self.metrics),
+            "parameters": codec.plain(self.parameters, "parameters"),
+            "metrics": codec.plain(self.metrics, "metrics"),
             "tags": list(self.tags),
             "tests": [test.to_dict() for test in self.tests],
             "artifacts": self._artifact_dicts(),
@@ -223,6 +225,11 @@ class Experiment(Logged):
 
     def _enlist(self) -> None:
         self._project._enlist(self)
+
+    def _last_updated_iso(self) -> str:
+        if self._ledger.last_updated is not None:
+            return naming.iso(self._ledger.last_updated)
+        return self._scalars.get("last_updated", self._scalars["created_at"])  # type: ignore[no-any-return]
 
     def _stored(self) -> Mapping[str, Any]:
         return self._project._stored(self.slug)
@@ -243,7 +250,7 @@ class Experiment(Logged):
                 if self.last_updated_by != self._project.author:
                     self._scalars.put("last_updated_by", self._project.author)
                     changes.add("last_updated_by", self._project.author)
-                changes.add("last_updated", naming.iso(self.last_updated))
+                changes.add("last_updated", self._last_updated_iso())
             except BaseException:
                 changes.ledger.give_back(changes.fields)
                 raise
@@ -274,6 +281,8 @@ class Experiment(Logged):
         with self._ledger.lock:
             super()._move()
             changed = self._ledger.changed
+            if not changed:
+                self._ledger.last_updated = None
             if self._tags is not None:
                 stored = [tag for tag in self._stored_tags() if f"tags.{tag}" not in changed]
                 mine = [tag for tag in self._tags if tag in stored or f"tags.{tag}" in changed]

@@ -186,7 +186,8 @@ class Logged:
     @property
     def artifacts(self) -> list[Artifact]:
         """The artifacts' handlers, in the order they were logged."""
-        return list(self._artifact_map().values())
+        with self._ledger.lock:
+            return list(self._artifact_map().values())
 
     @property
     def _scalars(self) -> Section:
@@ -213,14 +214,15 @@ class Logged:
         ]
 
     def _artifact_map(self) -> dict[str, Artifact]:
-        if self._artifacts is None:
-            prefix = f"{self._prefix}artifacts."
-            self._artifacts = {
-                field[len(prefix) :]: from_entry(field[len(prefix) :], entry)
-                for field, entry in self._stored().items()
-                if field.startswith(prefix)
-            }
-        return self._artifacts
+        with self._ledger.lock:
+            if self._artifacts is None:
+                prefix = f"{self._prefix}artifacts."
+                self._artifacts = {
+                    field[len(prefix) :]: from_entry(field[len(prefix) :], entry)
+                    for field, entry in self._stored().items()
+                    if field.startswith(prefix)
+                }
+            return self._artifacts
 
     def _artifact_dicts(self) -> list[dict[str, Any]]:
         """Return the artifacts as plain JSON values."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from lazytrack import codec
 from lazytrack.artifacts import Shelf
-from lazytrack.errors import ReadOnlyError, RecordDeletedError, SaveError, StoreWarning
+from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError, StoreWarning
 from lazytrack.files import open_files, split
 from lazytrack.journal import Journal, read_head
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
@@ -46,7 +46,7 @@ class Project:
     Raises
     ------
     ValueError
-        When the mode is unknown, or nothing here speaks the URL's protocol.
+        When the mode is unknown, the path names nothing, or nothing here speaks the URL's protocol.
     FormatError
         When the file is no lazytrack project, or of a newer lazytrack.
     OSError
@@ -64,6 +64,8 @@ class Project:
             known = "; ".join(f"{mode!r} {meaning}" for mode, meaning in _MODES.items())
             raise ValueError(f"no mode {mode!r}; known: {known}")
         path = os.fspath(fpath)
+        if not path or path.endswith("/.json") or path == ".json":
+            raise ValueError(f"fpath {path!r} names no project: give a folder, or a file such as 'project.json'")
         self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
         self.mode = mode
         self.author = _login() if author is None else codec.text(author, "author")
@@ -156,7 +158,7 @@ class Project:
             return
         try:
             self.save()
-        except (SaveError, RecordDeletedError) as failure:
+        except LazytrackError as failure:
             if error is None:
                 raise
             error.add_note(f"lazytrack could not save project {self.fpath!r}: {failure}")
@@ -207,12 +209,13 @@ class Project:
             with self._lock:
                 self._was_read = True
             touched = self._journal.refresh()
-            for slug in touched & self._experiments.keys():
-                if self._journal.is_deleted(slug):
-                    if not self._experiments[slug].dirty:
-                        del self._experiments[slug]
-                else:
-                    self._experiments[slug]._move()
+            with self._lock:
+                held = [(slug, e) for slug, e in self._experiments.items() if slug in touched]
+            for slug, experiment in held:
+                if not self._journal.is_deleted(slug):
+                    experiment._move()
+                elif not experiment.dirty:
+                    self._experiments.pop(slug, None)
         self._report()
 
     load = refresh

@@ -85,8 +85,8 @@ class Test(Logged):
         return {
             "name": self.name,
             "description": self.description,
-            "metrics": dict(self.metrics),
-            "parameters": dict(self.parameters),
+            "metrics": codec.plain(self.metrics, "metrics"),
+            "parameters": codec.plain(self.parameters, "parameters"),
             "artifacts": self._artifact_dicts(),
         }
 

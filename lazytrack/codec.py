@@ -16,9 +16,9 @@ import numbers
 import os
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import attrs
@@ -66,20 +66,28 @@ def number(value: Any, what: str) -> float | list[Any]:
     TypeError
         When the value is no number.
     ValueError
-        When it does not fit a float.
+        When it does not fit a float, or is nested too deep.
     """
     kind = type(value)
     if kind is float or (kind is int and -(2**53) <= value <= 2**53):
         return value  # type: ignore[no-any-return]
-    if hasattr(value, "tolist") and not isinstance(value, (str, bytes)):
-        value = value.tolist()
+    return _number(value, what, MAX_DEPTH)
+
+
+def _number(value: Any, what: str, depth: int) -> float | list[Any]:
+    if callable(tolist := getattr(value, "tolist", None)) and not _is_time(value):
+        value = _scalar_or_list(value, tolist)
     if isinstance(value, (list, tuple)):
-        return [number(item, what) for item in value]
-    if isinstance(value, numbers.Real) or (hasattr(value, "__float__") and not isinstance(value, str)):
+        return [_number(item, what, _deeper(depth, what)) for item in value]
+    if hasattr(value, "__float__") and not _is_time(value):
         try:
             as_float = float(value)
+        except TypeError as error:
+            raise TypeError(f"{what} must be a number or a list of numbers, not {_short(value)}") from error
         except (OverflowError, ValueError) as error:
             raise ValueError(f"{what} does not fit a float: {_short(value)}") from error
+        if math.isinf(as_float) and value not in {math.inf, -math.inf}:
+            raise ValueError(f"{what} does not fit a float: {_short(value)}")
         if isinstance(value, numbers.Integral) and int(value) in _INT64:
             return int(value)
         return as_float
@@ -103,17 +111,15 @@ def text(value: Any, what: str) -> str:
             value.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"{what} is not valid Unicode: {_short(value)}") from error
-    return str(value)
+    return str.__str__(value)  # of a subclass, the characters it holds
 
 
 def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912, C901  (one case a kind of value)
-    if depth == 0:
-        raise ValueError(f"{what} is nested deeper than {MAX_DEPTH} containers (or holds itself)")
     match value:
         case None | bool():
             return value
         case enum.Enum():
-            return _plain(value.value, what, depth - 1)
+            return _plain(value.value, what, depth)
         case str():
             return text(value, what)
         case int():
@@ -123,17 +129,17 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
         case Mapping():
             return _mapping(value, what, depth)
         case list() | tuple():
-            return [_plain(item, what, depth - 1) for item in value]
+            return _list(value, what, depth)
         case AbstractSet():
-            return _ordered([_plain(item, what, depth - 1) for item in value])
+            return _ordered(_list(value, what, depth))
         case datetime():
-            return naming.iso(value if value.tzinfo else value.replace(tzinfo=UTC))
+            return _time(value, what)
         case date() | time():
             return value.isoformat()
         case timedelta():
             return value.total_seconds()
         case range():
-            return list(value)
+            return _list(_small(value, (value.stop - value.start) // value.step, what), what, depth)
         case os.PathLike():
             return text(os.fspath(value), what)
         case type() | types.FunctionType() | types.BuiltinFunctionType():
@@ -143,13 +149,15 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
     if attrs.has(type(value)):
         return _mapping({a.name: getattr(value, a.name) for a in attrs.fields(type(value))}, what, depth)
     if callable(dump := getattr(value, "model_dump", None)):  # pydantic, which is not imported for this
-        return _mapping(dump(), what, depth)
+        return _plain(dump(), what, _deeper(depth, what))
     if callable(tolist := getattr(value, "tolist", None)):  # numpy, pandas, torch: arrays and scalars
-        return _plain(_small(value, tolist, what), what, depth - 1)
+        size = getattr(value, "size", 1)
+        size = size() if callable(size) else size  # torch
+        return _plain(_scalar_or_list(_small(value, size, what), tolist), what, _deeper(depth, what))
     if isinstance(value, numbers.Integral):
         return _integer(int(value), what)
     if isinstance(value, numbers.Real):
-        return float(value)
+        return _float(value, what)
     if type(value).__name__ in {"UUID", "Decimal"}:
         return str(value)
     raise TypeError(
@@ -158,21 +166,71 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
     )
 
 
-def _integer(value: int, what: str) -> int:
-    limit = sys.get_int_max_str_digits()
-    if limit and value.bit_length() > limit * 3:  # under 3.33 bits a digit, so str() of it will work
-        raise ValueError(f"{what} is an integer of more than {limit} digits")
-    return value
+def _deeper(depth: int, what: str) -> int:
+    if depth == 0:
+        raise ValueError(f"{what} is nested deeper than {MAX_DEPTH} containers (or holds itself)")
+    return depth - 1
+
+
+def _list(items: Iterable[Any], what: str, depth: int) -> list[Any]:
+    depth = _deeper(depth, what)
+    return [_plain(item, what, depth) for item in items]
 
 
 def _mapping(value: Mapping[Any, Any], what: str, depth: int) -> dict[str, Any]:
+    depth = _deeper(depth, what)
     result: dict[str, Any] = {}
     for key, item in value.items():
         name = _key(key, what)
         if name in result:
             raise ValueError(f"{what} has two keys that are {name!r} in JSON")
-        result[name] = _plain(item, what, depth - 1)
+        result[name] = _plain(item, what, depth)
     return result
+
+
+def _integer(value: int, what: str) -> int:
+    try:
+        str(value)
+    except ValueError as error:
+        raise ValueError(f"{what} is an integer of more than {sys.get_int_max_str_digits()} digits") from error
+    return value
+
+
+def _float(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{what} does not fit a float: {_short(value)}") from error
+
+
+def _time(value: datetime, what: str) -> str:
+    try:
+        return naming.iso(naming.aware(value))
+    except OverflowError as error:
+        raise ValueError(f"{what} is no time in UTC: {_short(value)}") from error
+
+
+def _is_time(value: Any) -> bool:
+    """Tell whether a numpy value holds times, which are no numbers."""
+    return getattr(getattr(value, "dtype", None), "kind", None) in {"m", "M"}
+
+
+def _scalar_or_list(value: Any, tolist: Callable[[], Any]) -> Any:
+    """Return a numpy, pandas or torch value as Python's own."""
+    if _is_time(value) and str(value.dtype).endswith(("[ns]", "[ps]", "[fs]", "[as]")):
+        # Of these numpy makes integers; Python's times know microseconds.
+        tolist = value.astype(f"{value.dtype.kind}8[us]").tolist
+    result = tolist()
+    # A long double is its own list: Python has nothing of that width.
+    return float(result) if type(result) is type(value) else result
+
+
+def _small(value: Any, size: Any, what: str) -> Any:
+    if isinstance(size, int) and size > MAX_ARRAY:
+        raise ValueError(
+            f"{what} is an array of {size} elements; above {MAX_ARRAY} log it as an artifact: log_artifact(...)"
+        )
+    return value
 
 
 def _key(key: Any, what: str) -> str:
@@ -182,27 +240,18 @@ def _key(key: Any, what: str) -> str:
         return text(key, f"a key of {what}")
     if key is None or isinstance(key, bool):
         return {None: "null", True: "true", False: "false"}[key]
-    if isinstance(key, (numbers.Real, date, os.PathLike)):
-        return str(os.fspath(key) if isinstance(key, os.PathLike) else key)
+    if isinstance(key, int):
+        return str(_integer(key, f"a key of {what}"))
+    if isinstance(key, os.PathLike):
+        return text(os.fspath(key), f"a key of {what}")
+    if isinstance(key, (numbers.Real, date)):
+        return str(key)
     raise TypeError(f"{what} has a key that JSON cannot hold: {_short(key)}")
 
 
 def _ordered(items: list[Any]) -> list[Any]:
     """Order a set's items by their JSON, so that equal sets are stored equally."""
     return sorted(items, key=lambda item: (type(item).__name__, item if isinstance(item, str) else 0, repr(item)))
-
-
-def _small(value: Any, tolist: Callable[[], Any], what: str) -> Any:
-    size = getattr(value, "size", 1)
-    size = size() if callable(size) else size  # torch
-    if isinstance(size, int) and size > MAX_ARRAY:
-        raise ValueError(
-            f"{what} is an array of {size} elements; above {MAX_ARRAY} log it as an artifact: log_artifact(...)"
-        )
-    result = tolist()
-    if result is value:
-        raise TypeError(f"{what} cannot be held as JSON: {_short(value)}")
-    return result
 
 
 def _short(value: Any) -> str:
@@ -299,11 +348,22 @@ def parse_time(value: str) -> datetime:
     ValueError
         When it cannot be read.
     """
-    time = datetime.fromisoformat(value)
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return naming.aware(datetime.fromisoformat(value))
+    except OverflowError as error:
+        raise ValueError(f"{value!r} is no time in UTC") from error
 
 
-converter = cattrs.Converter()
+def _strictly(value: Any, kind: type[Any]) -> Any:
+    """Take a value of the right kind as it is; to turn ``None`` into ``"None"`` would be to invent data."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"expected {kind.__name__}, not {_short(value)}")
+    return value
+
+
+converter = cattrs.Converter(detailed_validation=False)
 """The one converter between record classes and JSON."""
 converter.register_unstructure_hook(datetime, naming.iso)
-converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
+for _kind in (str, int, float, bool):
+    converter.register_structure_hook(_kind, _strictly)
+converter.register_structure_hook(datetime, lambda value, _: parse_time(_strictly(value, str)))

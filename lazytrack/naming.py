@@ -27,6 +27,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def aware(time: datetime) -> datetime:
+    """Return `time` in UTC; one without a zone is taken as UTC."""
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def iso(time: datetime) -> str:
     """Spell `time` as every file does: ISO 8601, UTC, six decimals, ``Z``."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
@@ -105,6 +110,8 @@ def are_logical(times: Sequence[str]) -> bool:
     The year 9999 is refused: a time that cannot be raised any more would stop every writer that reads it.
     Checking many together is what makes opening a large store quick.
     """
+    if not {len(at) for at in times} <= {len(_SHAPE)}:
+        return False
     try:
         # The shape takes letters for digits, which no date does; a date may have other shapes, which the first does
         # not: what passes both is right.
@@ -120,9 +127,19 @@ def are_logical(times: Sequence[str]) -> bool:
 
 SLUG_LENGTH = 80
 _PART_LENGTH = 60
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
+_RESERVED = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    "conin$",
+    "conout$",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"),
+}
 _SAFE_PART = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]*[a-z0-9_-])?", re.ASCII)
 _PORTABLE_PART = re.compile(r"[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+_DIGESTED = re.compile(r"(?:.*-)?[0-9a-f]{12}(?:\.[a-z0-9]{1,12})?", re.ASCII)
+"""What the safe part of another name looks like; a name that is spelled so gets a digest of its own."""
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,12}", re.ASCII)
 
 
@@ -149,7 +166,7 @@ def safe_part(name: str) -> str:
     A name that is already lower-case and safe stays as it is. Any other is spelled safely and gets a digest of
     the original, so ``a b``, ``a-b`` and ``A-b`` are three different parts. A short suffix stays a suffix.
     """
-    if len(name) <= _PART_LENGTH and _SAFE_PART.fullmatch(name) and not _reserved(name):
+    if len(name) <= _PART_LENGTH and _SAFE_PART.fullmatch(name) and not (_reserved(name) or _DIGESTED.fullmatch(name)):
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     stem, suffix = name, ""
@@ -187,7 +204,7 @@ def check_inside(path: str) -> None:
         not parts[0]
         or ".." in parts
         or "\0" in path
-        or re.match(r"[A-Za-z]:", path)
+        or re.match(r".:", path, re.DOTALL)
         or not any(part not in {"", "."} for part in parts)
     ):
         raise UnsafePathError(

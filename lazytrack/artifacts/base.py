@@ -1,6 +1,7 @@
 """What an artifact handler is: how to write one kind of object to a file, read it back, and when that is safe."""
 
 import abc
+import io
 from datetime import datetime
 from typing import IO, Any, ClassVar, Self
 
@@ -26,6 +27,10 @@ class StoredFile:
     path: str
     sha256: str
     size: int
+
+
+def _aware_or_none(time: datetime | None) -> datetime | None:
+    return None if time is None else naming.aware(time)
 
 
 @attrs.define
@@ -72,8 +77,8 @@ class Artifact(abc.ABC):
     fname: str = attrs.field(eq=False, kw_only=True)
     value: Any = attrs.field(default=None, eq=False, kw_only=True, repr=False)
     writer_kwargs: dict[str, Any] = attrs.field(factory=dict, eq=False, kw_only=True, repr=False)
-    created_at: datetime = attrs.field(factory=naming.now, eq=False, kw_only=True)
-    expiry: datetime | None = attrs.field(default=None, eq=False, kw_only=True)
+    created_at: datetime = attrs.field(factory=naming.now, converter=naming.aware, eq=False, kw_only=True)
+    expiry: datetime | None = attrs.field(default=None, converter=_aware_or_none, eq=False, kw_only=True)
     version: int = attrs.field(default=0, eq=False, kw_only=True)
     dirty: bool = attrs.field(default=True, eq=False, kw_only=True)
     stored: StoredFile | None = attrs.field(default=None, eq=False, init=False, repr=False)
@@ -101,7 +106,7 @@ class Artifact(abc.ABC):
         fname
             By default ``<slug of name>-<YYYYMMDDHHMMSS>.<suffix>``.
         """
-        created_at = created_at or naming.now()
+        created_at = naming.aware(created_at or naming.now())
         return cls(
             name=name,
             value=value,
@@ -124,12 +129,34 @@ class Artifact(abc.ABC):
     def write(cls, obj: Any, buf: IO[Any], **kwargs: Any) -> None:
         """Write `obj` to the open file `buf`; `kwargs` go to the underlying writer."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the value as the bytes the handler writes, which may travel where the object does not."""
+        names = [field.name for field in attrs.fields(type(self)) if field.init and field.name != "value"]
+        fields = {name: getattr(self, name) for name in names}
+        payload: str | bytes | None = None
+        if self.value is not None:
+            buf = io.BytesIO() if self.binary else io.StringIO(newline="")
+            self.write(self.value, buf, **self.writer_kwargs)
+            payload = buf.getvalue()
+        return _unpickle, (type(self), fields, payload, self.stored)
+
     @classmethod
     def environment_fields(cls) -> dict[str, Any]:
         """Return the fields that describe the environment, with their types."""
         common = {field.name for field in attrs.fields(Artifact)}
+        attrs.resolve_types(cls)  # a module may have its annotations as strings
         return {field.name: field.type for field in attrs.fields(cls) if field.name not in common and field.init}
 
     def environment(self) -> dict[str, Any]:
         """Return the environment this handler was made in."""
         return {field: getattr(self, field) for field in self.environment_fields()}
+
+
+def _unpickle(
+    handler: type[Artifact], fields: dict[str, Any], payload: str | bytes | None, stored: StoredFile | None
+) -> Artifact:
+    artifact = handler(**fields)
+    artifact.stored = stored
+    if payload is not None:
+        artifact.value = handler.read(io.BytesIO(payload) if isinstance(payload, bytes) else io.StringIO(payload))
+    return artifact

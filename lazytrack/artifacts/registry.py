@@ -11,6 +11,9 @@ ENTRY_POINTS = "lazytrack.artifact_type"
 """The entry point group by which a package offers handlers; a name in it is an alias."""
 
 
+_NO_ALIAS = object()
+
+
 def get_handler(alias: str) -> type[Artifact]:
     """Return the handler class that `alias` means.
 
@@ -29,7 +32,7 @@ def get_handler(alias: str) -> type[Artifact]:
             handler = _load(entry_point)
             claims[handler.__module__, handler.__qualname__] = handler
     for handler in _subclasses(Artifact):  # type: ignore[type-abstract]
-        if getattr(handler, "alias", None) == alias:
+        if getattr(handler, "alias", _NO_ALIAS) == alias:
             # Of one name the latest wins: attrs' slotted twin, or a class redefined in a notebook.
             claims[handler.__module__, handler.__qualname__] = handler
     if not claims:
@@ -43,7 +46,7 @@ def get_handler(alias: str) -> type[Artifact]:
 def known_aliases() -> list[str]:
     """Return every alias there is, sorted."""
     from_classes = {getattr(handler, "alias", None) for handler in _subclasses(Artifact)}  # type: ignore[type-abstract]
-    return sorted({str(alias) for alias in from_classes if alias} | {ep.name for ep in _entry_points()})
+    return sorted({alias for alias in from_classes if isinstance(alias, str)} | {ep.name for ep in _entry_points()})
 
 
 @functools.cache
@@ -55,7 +58,7 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
 def _load(entry_point: importlib.metadata.EntryPoint) -> type[Artifact]:
     try:
         handler: Any = entry_point.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a module may raise anything when it is imported
         raise ImportError(
             f"handler {entry_point.name!r} is offered as {entry_point.value!r}, which cannot be imported: {error}"
         ) from error

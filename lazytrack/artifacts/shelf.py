@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from datetime import datetime
 from typing import IO, Any, ClassVar, cast
 
 import attrs
@@ -93,19 +94,35 @@ class Shelf:
 # --- entries: what a record says of an artifact ---
 
 
+@attrs.frozen(kw_only=True)
+class _Entry:
+    """What a record keeps of an artifact, besides its name: the handler's fields and the file's."""
+
+    handler: str
+    fname: str
+    version: int
+    created_at: datetime
+    expiry: datetime | None = None
+    environment: dict[str, Any] = attrs.Factory(dict)
+    path: str
+    sha256: str
+    size: int
+
+
 def to_entry(artifact: Artifact, stored: StoredFile) -> dict[str, Any]:
     """Return what a record keeps of an artifact whose file is `stored`, as strict JSON."""
-    entry: dict[str, Any] = {
-        "handler": artifact.alias,
-        "fname": artifact.fname,
-        "version": artifact.version,
-        "created_at": naming.iso(artifact.created_at),
-    }
-    if artifact.expiry is not None:
-        entry["expiry"] = naming.iso(artifact.expiry)
-    if environment := artifact.environment():
-        entry["environment"] = codec.converter.unstructure(environment)
-    return {**entry, **codec.converter.unstructure(stored)}
+    entry = _Entry(
+        handler=artifact.alias,
+        fname=artifact.fname,
+        version=artifact.version,
+        created_at=artifact.created_at,
+        expiry=artifact.expiry,
+        environment=codec.converter.unstructure(artifact.environment()),
+        path=stored.path,
+        sha256=stored.sha256,
+        size=stored.size,
+    )
+    return {key: value for key, value in codec.converter.unstructure(entry).items() if value not in (None, {})}
 
 
 def from_entry(name: str, entry: Any) -> Artifact:
@@ -115,8 +132,8 @@ def from_entry(name: str, entry: Any) -> Artifact:
     hide the artifacts beside it.
     """
     try:
-        return _from_entry(name, entry)
-    except (ValueError, ImportError, TypeError, KeyError, AttributeError) as error:
+        return _from_entry(name, codec.converter.structure(entry, _Entry))
+    except Exception as error:  # noqa: BLE001  (a plug-in may raise anything)
         known = entry if isinstance(entry, dict) else {}
         return UnreadableArtifact(
             name=name,
@@ -127,25 +144,19 @@ def from_entry(name: str, entry: Any) -> Artifact:
         )
 
 
-def _from_entry(name: str, entry: dict[str, Any]) -> Artifact:
-    handler = get_handler(entry["handler"])
+def _from_entry(name: str, entry: _Entry) -> Artifact:
+    handler = get_handler(entry.handler)
     types = handler.environment_fields()
-    environment = {
-        field: codec.converter.structure(value, types[field])
-        for field, value in entry.get("environment", {}).items()
-        if field in types
-    }
-    expiry = entry.get("expiry")
     artifact = handler.construct(
         name=name,
-        fname=entry["fname"],
-        created_at=codec.parse_time(entry["created_at"]),
-        expiry=None if expiry is None else codec.parse_time(expiry),
-        version=entry["version"],
+        fname=entry.fname,
+        created_at=entry.created_at,
+        expiry=entry.expiry,
+        version=entry.version,
         dirty=False,
-        **environment,
+        **{k: codec.converter.structure(v, types[k]) for k, v in entry.environment.items() if k in types},
     )
-    artifact.stored = codec.converter.structure(entry, StoredFile)
+    artifact.stored = StoredFile(path=entry.path, sha256=entry.sha256, size=entry.size)
     return artifact
 
 

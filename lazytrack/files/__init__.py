@@ -48,7 +48,7 @@ def split(url: str) -> tuple[str, str]:
     if protocol in {"file", "local"}:
         return os.path.split(os.path.abspath(rest))
     folder, _, name = rest.rstrip("/").rpartition("/")
-    return f"{protocol}://{folder}", name
+    return url[: len(url) - len(rest)].lower() + folder, name
 
 
 def _protocol(url: str) -> tuple[str, str]:

@@ -47,7 +47,7 @@ class Upload(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Write all of `data`, any contiguous buffer, and return its length in bytes."""
-        with memoryview(data).cast("B") as view:
+        with _as_bytes(memoryview(data)) as view:
             if self.aborted:  # a buffer above flushes when it is dropped
                 return len(view)
             self._hash.update(view)
@@ -60,6 +60,15 @@ class Upload(io.RawIOBase):
     def abort(self) -> None:
         """Give the file up: what is written from now on goes nowhere, and leaving the block removes the file."""
         self.aborted = True
+
+
+def _as_bytes(view: memoryview) -> memoryview:
+    """Return the bytes of a buffer in the order they have in memory, copied only where they cannot be had so."""
+    if not view.contiguous:
+        raise BufferError("only a contiguous buffer has bytes in an order to write")
+    if view.c_contiguous and view.nbytes:
+        return view.cast("B")
+    return memoryview(view.tobytes(order="A"))
 
 
 class Files(abc.ABC):

@@ -62,7 +62,8 @@ class LocalFiles(Files):
 
     def names(self, folder: str) -> list[str]:
         try:
-            return [name for name in os.listdir(self._path(folder)) if not name.startswith(".")]
+            with os.scandir(self._path(folder)) as entries:
+                return [entry.name for entry in entries if entry.name[0] != "." and entry.is_file()]
         except FileNotFoundError:
             return []
 

@@ -75,4 +75,4 @@ class MemoryFiles(Files):
             self.create(path, content.getvalue())
 
     def _path(self, path: str) -> str:
-        return f"{self._folder.rstrip('/')}/{path}"
+        return f"{self._folder.rstrip('/')}/{path}".rstrip("/")

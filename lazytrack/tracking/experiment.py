@@ -40,7 +40,8 @@ class Experiment(Logged):
         super().__init__(Ledger(on_dirty=self._enlist))
         self._tags: Tags | None = None
         self._tests: Tests | None = None
-        self._scalars.update({"name": name, "created_at": created_at, "author": author, "status": "running"})
+        with self._ledger.lock:  # a save in another thread takes all of it or nothing
+            self._scalars.update({"name": name, "created_at": created_at, "author": author, "status": "running"})
 
     @classmethod
     def _load(cls, project: "Project", slug: str) -> Self:

@@ -86,7 +86,7 @@ def _number(value: Any, what: str, depth: int) -> float | list[Any]:
             raise TypeError(f"{what} must be a number or a list of numbers, not {_short(value)}") from error
         except (OverflowError, ValueError) as error:
             raise ValueError(f"{what} does not fit a float: {_short(value)}") from error
-        if math.isinf(as_float) and value not in {math.inf, -math.inf}:
+        if math.isinf(as_float) and isinstance(value, numbers.Number) and value not in {math.inf, -math.inf}:  # type: ignore[comparison-overlap]
             raise ValueError(f"{what} does not fit a float: {_short(value)}")
         if isinstance(value, numbers.Integral) and int(value) in _INT64:
             return int(value)
@@ -139,7 +139,7 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
         case timedelta():
             return value.total_seconds()
         case range():
-            return _list(_small(value, (value.stop - value.start) // value.step, what), what, depth)
+            return _list(_small(value, -((value.start - value.stop) // value.step), what), what, depth)
         case os.PathLike():
             return text(os.fspath(value), what)
         case type() | types.FunctionType() | types.BuiltinFunctionType():
@@ -356,6 +356,8 @@ def parse_time(value: str) -> datetime:
 
 def _strictly(value: Any, kind: type[Any]) -> Any:
     """Take a value of the right kind as it is; to turn ``None`` into ``"None"`` would be to invent data."""
+    if kind is float and type(value) is int:
+        return float(value)  # JSON does not tell them apart
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"expected {kind.__name__}, not {_short(value)}")
     return value

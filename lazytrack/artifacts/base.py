@@ -1,7 +1,9 @@
 """What an artifact handler is: how to write one kind of object to a file, read it back, and when that is safe."""
 
 import abc
+import contextlib
 import io
+from collections.abc import Iterator
 from datetime import datetime
 from typing import IO, Any, ClassVar, Self
 
@@ -133,19 +135,21 @@ class Artifact(abc.ABC):
         """Pickle the value as the bytes the handler writes, which may travel where the object does not."""
         names = [field.name for field in attrs.fields(type(self)) if field.init and field.name != "value"]
         fields = {name: getattr(self, name) for name in names}
-        payload: str | bytes | None = None
-        if self.value is not None:
-            buf = io.BytesIO() if self.binary else io.StringIO(newline="")
+        if self.value is None or self.output_only:  # what cannot be read back travels as it is
+            return _unpickle, (type(self), fields | {"value": self.value}, None, self.stored)
+        payload = _Kept()
+        with text_or_bytes(payload, binary=self.binary) as buf:
             self.write(self.value, buf, **self.writer_kwargs)
-            payload = buf.getvalue()
-        return _unpickle, (type(self), fields, payload, self.stored)
+        return _unpickle, (type(self), fields, payload.getvalue(), self.stored)
 
     @classmethod
     def environment_fields(cls) -> dict[str, Any]:
         """Return the fields that describe the environment, with their types."""
         common = {field.name for field in attrs.fields(Artifact)}
-        attrs.resolve_types(cls)  # a module may have its annotations as strings
-        return {field.name: field.type for field in attrs.fields(cls) if field.name not in common and field.init}
+        with contextlib.suppress(NameError):  # annotations that are there for type checkers only
+            attrs.resolve_types(cls)
+        own = [field for field in attrs.fields(cls) if field.name not in common and field.init]
+        return {field.name: Any if isinstance(field.type, str) else field.type for field in own}
 
     def environment(self) -> dict[str, Any]:
         """Return the environment this handler was made in."""
@@ -153,10 +157,31 @@ class Artifact(abc.ABC):
 
 
 def _unpickle(
-    handler: type[Artifact], fields: dict[str, Any], payload: str | bytes | None, stored: StoredFile | None
+    handler: type[Artifact], fields: dict[str, Any], payload: bytes | None, stored: StoredFile | None
 ) -> Artifact:
     artifact = handler(**fields)
     artifact.stored = stored
     if payload is not None:
-        artifact.value = handler.read(io.BytesIO(payload) if isinstance(payload, bytes) else io.StringIO(payload))
+        with text_or_bytes(io.BytesIO(payload), binary=handler.binary) as buf:
+            artifact.value = handler.read(buf)
     return artifact
+
+
+class _Kept(io.BytesIO):
+    """Bytes that outlive a writer that closes what it is given."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+
+@contextlib.contextmanager
+def text_or_bytes(raw: IO[bytes], *, binary: bool) -> Iterator[IO[Any]]:
+    """Give a handler the file it reads or writes: `raw` itself, or text in UTF-8 with line ends as they are.
+
+    A handler may close it. Otherwise it is flushed, and closed, when the block ends well.
+    """
+    buf: IO[Any] = raw if binary else io.TextIOWrapper(raw, encoding="utf-8", newline="")
+    yield buf
+    if not buf.closed:
+        buf.flush()
+        buf.close()

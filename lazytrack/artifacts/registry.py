@@ -32,7 +32,7 @@ def get_handler(alias: str) -> type[Artifact]:
             handler = _load(entry_point)
             claims[handler.__module__, handler.__qualname__] = handler
     for handler in _subclasses(Artifact):  # type: ignore[type-abstract]
-        if getattr(handler, "alias", _NO_ALIAS) == alias:
+        if vars(handler).get("alias", _NO_ALIAS) == alias:  # one that only inherits its alias does not claim it
             # Of one name the latest wins: attrs' slotted twin, or a class redefined in a notebook.
             claims[handler.__module__, handler.__qualname__] = handler
     if not claims:
@@ -45,7 +45,7 @@ def get_handler(alias: str) -> type[Artifact]:
 
 def known_aliases() -> list[str]:
     """Return every alias there is, sorted."""
-    from_classes = {getattr(handler, "alias", None) for handler in _subclasses(Artifact)}  # type: ignore[type-abstract]
+    from_classes = {vars(handler).get("alias") for handler in _subclasses(Artifact)}  # type: ignore[type-abstract]
     return sorted({alias for alias in from_classes if isinstance(alias, str)} | {ep.name for ep in _entry_points()})
 
 

@@ -8,7 +8,7 @@ from typing import IO, Any, ClassVar, cast
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.artifacts.base import Artifact, StoredFile
+from lazytrack.artifacts.base import Artifact, StoredFile, text_or_bytes
 from lazytrack.artifacts.registry import get_handler
 from lazytrack.errors import ArtifactLoadError
 from lazytrack.files import Files
@@ -42,14 +42,9 @@ class Shelf:
         path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
         naming.check_inside(path)  # `owner` may be a record that a stranger named
         with self._files.open_write(path) as upload:
-            buffered = io.BufferedWriter(upload, _BUFFER_BYTES)
-            buf: IO[Any] = buffered
-            if not artifact.binary:
-                buf = io.TextIOWrapper(buffered, encoding="utf-8", newline="")
             try:
-                artifact.write(artifact.value, buf, **artifact.writer_kwargs)
-                if not buf.closed:  # some writers close what they are given
-                    buf.flush()
+                with text_or_bytes(io.BufferedWriter(upload, _BUFFER_BYTES), binary=artifact.binary) as buf:
+                    artifact.write(artifact.value, buf, **artifact.writer_kwargs)
             except BaseException:
                 upload.abort()
                 raise
@@ -85,10 +80,8 @@ class Shelf:
                     f"has sha256 {found}, recorded is {stored.sha256}"
                 )
             raw.seek(0)
-            if artifact.binary:
-                return artifact.read(raw, **kwargs)
-            with io.TextIOWrapper(raw, encoding="utf-8", newline="") as text:
-                return artifact.read(text, **kwargs)
+            with text_or_bytes(raw, binary=artifact.binary) as buf:
+                return artifact.read(buf, **kwargs)
 
 
 # --- entries: what a record says of an artifact ---

@@ -1,0 +1,112 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lazytrack import naming
+from lazytrack.files import open_files, split
+from lazytrack.files.local import LocalFiles
+from lazytrack.files.memory import MemoryFiles
+
+# --- open_files ---
+
+
+@pytest.mark.parametrize("form", [str, Path, "file://{}".format, "FILE://{}".format, "local://{}".format])
+def test_a_local_folder_is_opened_by_path_or_url(tmp_path, form):
+    files = open_files(form(tmp_path / "my store"))
+    assert isinstance(files, LocalFiles)
+    files.create("a.json", b"1")
+    assert (tmp_path / "my store" / "a.json").read_bytes() == b"1"
+
+
+def test_a_memory_folder_is_opened_by_url():
+    name = naming.unique()
+    files = open_files(f"memory://{name}")
+    assert isinstance(files, MemoryFiles)
+    files.create("a.json", b"1")
+    assert open_files(f"Memory:///{name}/").read("a.json") == b"1"
+    files.fs.rm(files.url, recursive=True)
+
+
+def test_options_reach_the_fsspec_filesystem(tmp_path):
+    assert open_files(tmp_path, auto_mkdir=True).fs.auto_mkdir is True
+    assert open_files(tmp_path, auto_mkdir=True).below("a").below("b").fs.auto_mkdir is True
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["C:\\runs\\churn", "C:/runs/churn", "c:churn", "./a::b", "what?", "a#b", "50%", "a|b", "./a:b", "~x", "x:y"],
+)
+def test_a_path_without_a_protocol_is_local_whatever_it_contains(path):
+    files = open_files(path)
+    assert isinstance(files, LocalFiles)
+    assert files.url == os.path.abspath(path)  # noqa: PTH100  (a URL, not a Path)
+
+
+@pytest.mark.parametrize(
+    ("url", "protocol"),
+    [
+        ("s3://bucket/churn", "s3"),
+        ("abfs+x.y-z://a", "abfs+x.y-z"),
+        ("http://example.org/churn", "http"),
+        ("simplecache::s3://bucket/churn", "simplecache"),
+        ("simplecache::file:///tmp/churn", "simplecache"),
+    ],
+)
+def test_an_unknown_protocol_is_refused_with_the_known_ones(url, protocol):
+    with pytest.raises(ValueError, match=r"^cannot keep a store at .*; known: file, local, memory") as caught:
+        open_files(url)
+    assert repr(url) in str(caught.value)
+    assert f"no adapter for {protocol!r}" in str(caught.value)
+
+
+def test_opening_touches_nothing(tmp_path):
+    open_files(tmp_path / "store").below("log")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- split ---
+
+
+@pytest.mark.parametrize(
+    ("url", "folder", "name"),
+    [
+        ("memory://churn/project.json", "memory://churn", "project.json"),
+        ("memory://project.json", "memory://", "project.json"),
+        ("memory:///churn/project.json", "memory:///churn", "project.json"),
+        ("s3://bucket/a b/c#d/project.json", "s3://bucket/a b/c#d", "project.json"),
+        ("s3://bucket/churn/", "s3://bucket", "churn"),
+        ("S3://bucket/churn", "s3://bucket", "churn"),
+        ("simplecache::s3://bucket/churn/project.json", "simplecache::s3://bucket/churn", "project.json"),
+    ],
+)
+def test_a_url_is_split_at_its_last_slash(url, folder, name):
+    assert split(url) == (folder, name)
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}", "local://{}", "File://{}"])
+@pytest.mark.parametrize("name", ["project.json", "a b.json", "what?#50%.json", "Größe.json"])
+def test_a_local_url_is_split_into_a_folder_and_a_name(tmp_path, form, name):
+    assert split(form.format(os.path.join(tmp_path, "churn", name))) == (str(tmp_path / "churn"), name)  # noqa: PTH118
+
+
+@pytest.mark.parametrize("path", ["churn/project.json", "./churn/project.json", "churn//x/../project.json", "churn/a/"])
+def test_a_relative_path_is_split_below_the_present_folder(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    folder, name = split(path)
+    assert folder == str(tmp_path.resolve() / "churn")
+    assert name in {"project.json", "a"}
+
+
+@pytest.mark.parametrize("path", ["C:\\runs\\project.json", "D:/runs/project.json", "c:project.json"])
+def test_a_drive_letter_is_no_protocol(path):
+    folder, name = split(path)
+    assert "://" not in folder
+    assert name.endswith("project.json")
+
+
+@pytest.mark.parametrize("url", ["memory://x/project.json", "memory://x/y/project.json", "churn/project.json"])
+def test_what_is_split_can_be_opened_and_named_again(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, name = split(url)
+    assert split(f"{open_files(folder).url}/{name}") == (folder, name)

@@ -11,6 +11,10 @@ from typing import Any, BinaryIO
 from lazytrack import naming
 from lazytrack.files.base import Files, Stat, Upload
 
+_settled: set[str] = set()
+"""Folders that this process has seen safely in the folder above them."""
+_made: set[str] = set()
+"""Folders that this process has made."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -57,7 +61,7 @@ class LocalFiles(Files):
                 os.unlink(temporary)
         if ours is None:  # no hard links here: the next best is a file that may be seen while it is written
             ours = _exclusive(target, data)
-        _sync_folder(os.path.dirname(target))
+        self._settle(os.path.dirname(target))
         return ours
 
     def names(self, folder: str) -> list[str]:
@@ -95,7 +99,21 @@ class LocalFiles(Files):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
         if not upload.aborted:
-            _sync_folder(os.path.dirname(target))
+            self._settle(os.path.dirname(target))
+
+    def _settle(self, folder: str) -> None:
+        """Sync a folder that has got a new file, and those above that may be as new.
+
+        Another process may have made one of them and not have synced it yet, so each process does it once. Where all
+        was made for this file, syncing it has put all of it on the disk, and syncing the folders costs next to nothing.
+        """
+        _sync_folder(folder)
+        while folder not in _settled and (folder in _made or folder.startswith(self.url)):
+            parent = os.path.dirname(folder)
+            with contextlib.suppress(PermissionError):  # what may not be read, this process has not made
+                _sync_folder(parent)
+            _settled.add(folder)
+            folder = parent
 
     def _path(self, path: str) -> str:
         return os.path.join(self.url, path)
@@ -115,13 +133,14 @@ def _new_file(path: str) -> io.FileIO:
 
 
 def _make_folder(folder: str) -> None:
-    """Make a folder and those above it, and sync each one's parent, so that a crash does not forget them."""
+    """Make a folder and those above it; `LocalFiles._settle` makes sure that a crash does not forget them."""
     parent = os.path.dirname(folder)
     if not os.path.isdir(parent):
         _make_folder(parent)
+    _settled.discard(folder)
+    _made.add(folder)
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)
-    _sync_folder(parent)
 
 
 def _sync_folder(folder: str) -> None:

@@ -34,7 +34,7 @@ def aware(time: datetime) -> datetime:
 
 def iso(time: datetime) -> str:
     """Spell `time` as every file does: ISO 8601, UTC, six decimals, ``Z``."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return f"{time.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"
 
 
 def unique(length: int = 8) -> str:

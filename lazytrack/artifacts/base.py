@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import functools
 import io
 from collections.abc import Iterator
 from datetime import datetime
@@ -145,15 +146,20 @@ class Artifact(abc.ABC):
     @classmethod
     def environment_fields(cls) -> dict[str, Any]:
         """Return the fields that describe the environment, with their types."""
-        common = {field.name for field in attrs.fields(Artifact)}
-        with contextlib.suppress(NameError):  # annotations that are there for type checkers only
-            attrs.resolve_types(cls)
-        own = [field for field in attrs.fields(cls) if field.name not in common and field.init]
-        return {field.name: Any if isinstance(field.type, str) else field.type for field in own}
+        return _environment_fields(cls)
 
     def environment(self) -> dict[str, Any]:
         """Return the environment this handler was made in."""
         return {field: getattr(self, field) for field in self.environment_fields()}
+
+
+@functools.cache
+def _environment_fields(cls: type[Artifact]) -> dict[str, Any]:
+    common = {field.name for field in attrs.fields(Artifact)}
+    with contextlib.suppress(NameError):  # annotations that are there for type checkers only
+        attrs.resolve_types(cls)
+    own = [field for field in attrs.fields(cls) if field.name not in common and field.init]
+    return {field.name: Any if isinstance(field.type, str) else field.type for field in own}
 
 
 def _unpickle(

@@ -57,8 +57,7 @@ class LocalFiles(Files):
                 os.fsync(file.fileno())
             ours = _link(temporary, target)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+            _discard(temporary)
         if ours is None:  # no hard links here: the next best is a file that may be seen while it is written
             ours = _exclusive(target, data)
         self._settle(os.path.dirname(target))
@@ -95,10 +94,12 @@ class LocalFiles(Files):
                     os.fsync(file.fileno())
             if not upload.aborted:
                 os.replace(temporary, target)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-        if not upload.aborted:
+        except BaseException:
+            _discard(temporary)
+            raise
+        if upload.aborted:
+            _discard(temporary)
+        else:
             self._settle(os.path.dirname(target))
 
     def _settle(self, folder: str) -> None:
@@ -117,6 +118,11 @@ class LocalFiles(Files):
 
     def _path(self, path: str) -> str:
         return os.path.join(self.url, path)
+
+
+def _discard(temporary: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
 
 
 def _neighbour(target: str) -> str:

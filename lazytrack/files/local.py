@@ -53,8 +53,7 @@ class LocalFiles(Files):
         temporary = _neighbour(target)
         try:
             with _new_file(temporary) as file:
-                file.write(data)
-                os.fsync(file.fileno())
+                _write_synced(file, data)
             ours = _link(temporary, target)
         finally:
             _discard(temporary)
@@ -66,13 +65,15 @@ class LocalFiles(Files):
     def names(self, folder: str) -> list[str]:
         try:
             with os.scandir(self._path(folder)) as entries:
-                return [entry.name for entry in entries if entry.name[0] != "." and entry.is_file()]
+                return [entry.name for entry in entries if entry.name[0] != "." and not entry.is_dir()]
         except FileNotFoundError:
             return []
 
     def stat(self, path: str) -> Stat:
         stat = os.stat(self._path(path))
-        return Stat(size=stat.st_size, modified=stat.st_mtime)
+        # A file gets its content before it gets its name. What counts is since when it can be seen, and a rename
+        # changes the time of the inode; where it does not, the time of the content has to do.
+        return Stat(size=stat.st_size, modified=max(stat.st_mtime, stat.st_ctime))
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -178,7 +179,15 @@ def _exclusive(target: str, data: bytes) -> bool:
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except FileExistsError:
         return False
-    with open(fd, "wb", buffering=0) as file:
-        file.write(data)
-        os.fsync(file.fileno())
+    try:
+        with open(fd, "wb", buffering=0) as file:
+            _write_synced(file, data)
+    except BaseException:
+        _discard(target)
+        raise
     return True
+
+
+def _write_synced(file: io.FileIO, data: bytes) -> None:
+    Upload(file).write(data)  # all of it, however little the system takes at once
+    os.fsync(file.fileno())

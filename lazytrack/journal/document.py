@@ -97,7 +97,7 @@ def parse_replaces(head: bytes) -> frozenset[str] | None:
     if end is None:
         return None
     document = parse(head[: end.end()] + b"]}")
-    return None if document.problem else document.replaces
+    return document.replaces or None
 
 
 def _foreign(content: dict[str, Any]) -> str | None:

@@ -10,6 +10,9 @@ from typing import Any
 
 from lazytrack.journal.document import Patch
 
+_SILENT = {"at", "by", "record"}
+"""The keys of a patch that change nothing."""
+_KNOWN = _SILENT | {"set", "unset", "delete"}
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -36,16 +39,17 @@ def compact(patches: Iterable[Patch]) -> list[Patch]:
         living = record not in deleted
         changes = {k: v for k, v in patch.get("set", {}).items() if living and last[record, k] == at}
         gone = [field for field in patch.get("unset", ()) if living and last[record, field] == at]
-        smaller = {key: value for key, value in patch.items() if key not in {"set", "unset"}}
-        if twin := kept.get((at, record)):  # the same patch from another file, which may have lost other entries
-            smaller = twin | smaller
-            changes = twin.get("set", {}) | changes
-            gone = [f for f in dict.fromkeys([*twin.get("unset", ()), *gone]) if f not in changes]
-        if changes:
+        # The same patch may have come from another file too, which may have lost other entries.
+        twin = kept.get((at, record), {})
+        changes = twin.get("set", {}) | changes
+        # Nothing honest sets and unsets a field at once.
+        gone = [field for field in dict.fromkeys([*twin.get("unset", ()), *gone]) if field not in changes]
+        smaller = {key: value for key, value in (twin | patch).items() if key not in {"set", "unset"}}
+        if changes or smaller.keys() - _KNOWN:
             smaller["set"] = changes
         if gone:
             smaller["unset"] = gone
-        if not smaller.keys() <= {"at", "by", "record"}:
+        if smaller.keys() - _SILENT:
             kept[at, record] = smaller
     return list(kept.values())
 
@@ -64,6 +68,7 @@ class State:
     def add(self, patches: Sequence[Patch]) -> set[str]:
         """Fold patches in and return the names of the records they speak of."""
         records = self._records
+        patches = [patch for patch in patches if patch.get("set") or patch.keys() - _SILENT - {"set"}]
         names = [patch["record"] for patch in patches]
         touched = set(names)
         if len(touched) == len(names) and records.keys().isdisjoint(touched):

@@ -47,6 +47,8 @@ def read_head(files: Files, name: str, *, kind: str) -> Head | None:
         return None
     except IsADirectoryError as error:
         raise FormatError(f"{files.url}/{name} is a folder, not the head of a {kind}") from error
+    if not data:  # whoever was about to write it died, on a filesystem without hard links
+        return None
     where = f"{files.url}/{name}"
     parsed = document.parse(data)
     if parsed.problem:
@@ -69,9 +71,10 @@ def write_head(files: Files, name: str, *, kind: str) -> Head:
     data = document.compose(kind, id=naming.unique(16), created_at=naming.iso(naming.now()))
     if files.can_claim:
         files.claim(name, data)
-    else:
-        files.create(name, data)
     head = read_head(files, name, kind=kind)
+    if head is None:
+        files.create(name, data)
+        head = read_head(files, name, kind=kind)
     if head is None:
         raise FileNotFoundError(f"{files.url}/{name} was written and is gone again")
     return head

@@ -38,6 +38,7 @@ class Journal:
         self._state = State()
         self._lock = threading.RLock()  # threads may look records up while one of them saves
         self._seen: set[str] = set()
+        self._touched: set[str] = set()
         self.problems: dict[str, str] = {}
         """Each damaged file by name, with the reason."""
 
@@ -113,21 +114,27 @@ class Journal:
         Raises
         ------
         OSError
-            When the store cannot be listed or a file cannot be read; what was read until then is kept.
+            When the store cannot be listed or a file cannot be read; what was read until then is kept, and the next
+            call names its records.
         """
-        touched: set[str] = set()
+        gone: set[str] = set()
         for _ in range(_RELISTINGS):
             # Originals are listed before their copies: a file that is packed and deleted in between has its pack
             # in the second listing.
             logs = [f"log/{name}" for name in self._files.names("log")]
             packs = [f"packs/{name}" for name in self._files.names("packs")]
             with _without_gc():
-                vanished = self._read(logs, packs, touched)
-            if not vanished:
+                vanished = self._read(logs, packs)
+            for name in vanished & gone:
+                # A file that was packed is not listed again; this one is, and is a link to nowhere or the like.
+                self.problems[name] = "is listed, and cannot be found"
+            if vanished <= gone:
+                touched, self._touched = self._touched, set()
                 return touched
+            gone |= vanished
         raise OSError(f"{self._files.url} changes faster than it can be read: {min(vanished)} vanished")
 
-    def _read(self, logs: list[str], packs: list[str], touched: set[str]) -> set[str]:
+    def _read(self, logs: list[str], packs: list[str]) -> set[str]:
         """Read the files that were not seen, and return the names of those that are gone."""
         vanished = set()
         for level in [*_by_level(packs), logs]:
@@ -138,22 +145,23 @@ class Journal:
                 elif isinstance(content, OSError):
                     raise content
                 else:
-                    self._take(name, content, touched)
+                    self._take(name, content)
         # Names that a pack read in the meantime holds are no loss.
         return vanished - self._seen
 
-    def _take(self, name: str, content: bytes, touched: set[str]) -> None:
+    def _take(self, name: str, content: bytes) -> None:
         if not name.endswith(".json"):
             self.problems[name] = "is not a lazytrack file (its name does not end in .json)"
+            self._seen.add(name)
+            return
+        parsed = document.parse(content)
+        if not (parsed.replaces and parsed.replaces <= self._seen):
+            self._touched |= self._fold(parsed.patches)
+        if parsed.problem:
+            self.problems[name] = parsed.problem  # and not seen: it may be on its way here, or be repaired
         else:
-            parsed = document.parse(content)
-            if parsed.problem:
-                self.problems[name] = parsed.problem
-            known = bool(parsed.replaces) and parsed.replaces <= self._seen
-            if not known:
-                touched |= self._fold(parsed.patches)
-            self._seen |= parsed.replaces
-        self._seen.add(name)
+            self.problems.pop(name, None)
+            self._seen |= parsed.replaces | {name}
 
     def _fold(self, patches: Sequence[Patch]) -> set[str]:
         if patches:

@@ -27,6 +27,7 @@ FAN_IN = 8
 """So many packs of one level make one of the next."""
 LARGE_BYTES = 16 * 2**20
 """A pack of this size is left alone."""
+_HIGHEST_LEVEL = 99
 _HEAD_BYTES = 2**16
 
 
@@ -72,8 +73,11 @@ class Packer:
         packs = self._list_packs()
         if not everything:
             return self._pack_and_sweep(logs, packs)
-        inputs = [*self._loose(logs), *(name for level in self._levels(packs).values() for name in level)]
-        level = 1 + max(self._levels(packs), default=0)
+        for _ in self._read(packs):  # so that nothing is left out because of what a damaged pack claims
+            pass
+        levels = self._levels(packs)
+        inputs = [*self._loose(logs), *(name for level in levels.values() for name in level)]
+        level = min(1 + max(levels, default=0), _HIGHEST_LEVEL)
         written = self._merge(inputs, level=level, present={*logs, *packs}, at_least=2)
         if written:
             self._sweep(written, {*logs, *packs})
@@ -92,7 +96,7 @@ class Packer:
         if len(loose) >= LOOSE_LOW and (pack := self._merge(loose, level=1, present=present, at_least=LOOSE_LOW)):
             written.append(pack)
         level = 0
-        while level < max(self._levels([*packs, *written]), default=0):
+        while level < min(max(self._levels([*packs, *written]), default=0), _HIGHEST_LEVEL - 1):
             level += 1
             small = self._small(self._levels([*packs, *written]).get(level, []))
             for first in range(0, len(small) - FAN_IN + 1, FAN_IN):
@@ -129,6 +133,12 @@ class Packer:
         self._replaces[pack] = replaces
         self._replaced |= replaces
         self._own -= replaces
+
+    def _disbelieve(self, pack: str) -> None:
+        """Forget what a pack that turned out to be damaged claims to replace."""
+        if self._replaces.get(pack):
+            self._replaces[pack] = frozenset()
+            self._replaced = set().union(*self._replaces.values())
 
     def _loose(self, logs: list[str]) -> list[str]:
         """Return the log files that may be packed, in order of time."""
@@ -173,7 +183,15 @@ class Packer:
         at = self._clock.tick()
         name = f"packs/{level}-{at}.json"
         patches = compact(patch for content in fresh.values() for patch in content.patches)
-        self._files.create(name, document.compose("pack", id=at, patches=patches, replaces=replaces))
+        try:
+            data = document.compose("pack", id=at, patches=patches, replaces=replaces)
+        except TypeError:  # some stranger's value is nested deeper than can be written: leave its file alone
+            self._left_alone |= {name for name, content in fresh.items() if not _can_be_written(content)}
+            rest = [name for name in inputs if name not in self._left_alone]
+            return (
+                self._merge(rest, level=level, present=present, at_least=at_least) if len(rest) < len(inputs) else None
+            )
+        self._files.create(name, data)
         self._learn(name, replaces)
         return name
 
@@ -189,6 +207,7 @@ class Packer:
                 yield name, parsed
             else:
                 self._left_alone.add(name)
+                self._disbelieve(name)
 
     def _sweep(self, just_written: str, present: set[str]) -> None:
         """Delete files whose copy has been durable for long enough and is whole."""
@@ -204,3 +223,11 @@ class Packer:
                 doomed &= whole.replaces
                 self._files.remove(sorted(doomed))
                 present -= doomed
+
+
+def _can_be_written(content: Document) -> bool:
+    try:
+        document.compose("pack", id="", patches=content.patches)
+    except TypeError:
+        return False
+    return True

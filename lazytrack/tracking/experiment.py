@@ -202,22 +202,23 @@ class Experiment(Logged):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the experiment as plain JSON values."""
-        return {
-            "name": self.name,
-            "slug": self.slug,
-            "short_slug": self.short_slug,
-            "author": self.author,
-            "last_updated_by": self.last_updated_by,
-            "created_at": self._scalars["created_at"],
-            "last_updated": self._last_updated_iso(),
-            "status": self.status,
-            "error": self.error,
-            "parameters": codec.plain(self.parameters, "parameters"),
-            "metrics": codec.plain(self.metrics, "metrics"),
-            "tags": list(self.tags),
-            "tests": [test.to_dict() for test in self.tests],
-            "artifacts": self._artifact_dicts(),
-        }
+        with self._ledger.lock:  # other threads may be logging
+            return {
+                "name": self.name,
+                "slug": self.slug,
+                "short_slug": self.short_slug,
+                "author": self.author,
+                "last_updated_by": self.last_updated_by,
+                "created_at": self._scalars["created_at"],
+                "last_updated": self._last_updated_iso(),
+                "status": self.status,
+                "error": self.error,
+                "parameters": codec.plain(self.parameters, "parameters"),
+                "metrics": codec.plain(self.metrics, "metrics"),
+                "tags": list(self.tags),
+                "tests": [test.to_dict() for test in self.tests],
+                "artifacts": self._artifact_dicts(),
+            }
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(slug={self.slug!r}, status={self.status!r})"
@@ -253,7 +254,7 @@ class Experiment(Logged):
                     changes.add("last_updated_by", self._project.author)
                 changes.add("last_updated", self._last_updated_iso())
             except BaseException:
-                changes.ledger.give_back(changes.fields)
+                changes.give_back()
                 raise
         return changes
 

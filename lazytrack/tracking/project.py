@@ -17,7 +17,7 @@ from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError, 
 from lazytrack.files import open_files, split
 from lazytrack.journal import Journal, read_head
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
-from lazytrack.tracking.saving import make_head, write
+from lazytrack.tracking.saving import Changes, make_head, write
 
 _MODES = {
     "r": "read only",
@@ -206,16 +206,16 @@ class Project:
             When the store cannot be read.
         """
         with self._save_lock:  # a save in between has taken its changes and not written them yet
-            with self._lock:
-                self._was_read = True
             touched = self._journal.refresh()
             with self._lock:
+                self._was_read = True
                 held = [(slug, e) for slug, e in self._experiments.items() if slug in touched]
             for slug, experiment in held:
                 if not self._journal.is_deleted(slug):
                     experiment._move()
                 elif not experiment.dirty:
-                    self._experiments.pop(slug, None)
+                    with self._lock:
+                        self._experiments.pop(slug, None)
         self._report()
 
     load = refresh
@@ -299,7 +299,8 @@ class Project:
         found = self._experiments.get(slug)
         if found is None:
             kind = Experiment if self.mode == "w+" else ReadOnlyExperiment
-            found = self._experiments.setdefault(slug, kind._load(self, slug))
+            with self._lock:
+                found = self._experiments.setdefault(slug, kind._load(self, slug))
         return found
 
     def _stored(self, slug: str) -> Mapping[str, Any]:
@@ -319,10 +320,15 @@ class Project:
                 dirty = {slug: e for slug, e in self._dirty.items() if only is None or e is only}
                 self._dirty = {slug: e for slug, e in self._dirty.items() if slug not in dirty}
                 doomed = [slug for slug in self._doomed if not self._journal.is_deleted(slug)]
+            taken: list[Changes] = []
             try:
-                taken = [e._take_changes() for slug, e in dirty.items() if slug not in self._doomed]
+                for slug, experiment in dirty.items():
+                    if slug not in self._doomed:
+                        taken.append(experiment._take_changes())
                 write(taken, doomed, journal=self._journal, shelf=self._shelf, author=self.author, where=self.fpath)
             except BaseException as error:
+                for changes in taken:
+                    changes.give_back()
                 for experiment in dirty.values():
                     if experiment.dirty:
                         self._enlist(experiment)

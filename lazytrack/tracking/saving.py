@@ -47,6 +47,11 @@ class Changes:
         else:
             self.set[field] = value
 
+    def give_back(self) -> None:
+        """Note as changed again whatever was not written."""
+        self.ledger.give_back(self.fields)
+        self.fields = []
+
     def patch(self) -> dict[str, Any]:
         """Return the changes as the journal takes them."""
         patch: dict[str, Any] = {"record": self.slug}
@@ -77,7 +82,7 @@ def write(taken: list[Changes], doomed: list[str], *, journal: Journal, shelf: S
     Raises
     ------
     SaveError
-        When something could not be written; it is noted again as changed.
+        When something could not be written; that is still among the `fields` of its changes, or noted again.
     RecordDeletedError
         When somebody deleted a record; its changes are dropped, everything else was written.
     """
@@ -90,12 +95,10 @@ def write(taken: list[Changes], doomed: list[str], *, journal: Journal, shelf: S
         patches += [{"record": record, "delete": True} for record in doomed]
         if patches:
             journal.append(patches, by=author)
-    except BaseException as error:
-        for changes in living:
-            changes.ledger.give_back(changes.fields)
-        if isinstance(error, (OSError, OverflowError)):
-            raise SaveError(f"{where}: nothing was saved, all of it stays dirty: {_reason(error)}") from error
-        raise
+    except (OSError, OverflowError) as error:
+        raise SaveError(f"{where}: nothing was saved, all of it stays dirty: {_reason(error)}") from error
+    for changes in taken:  # a change to what was deleted is dropped
+        changes.fields = []
     outcome.settle(where)
     if gone := [changes.slug for changes in taken if changes not in living]:
         raise RecordDeletedError(

@@ -82,13 +82,14 @@ class Test(Logged):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the test as plain JSON values."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "metrics": codec.plain(self.metrics, "metrics"),
-            "parameters": codec.plain(self.parameters, "parameters"),
-            "artifacts": self._artifact_dicts(),
-        }
+        with self._ledger.lock:  # other threads may be logging
+            return {
+                "name": self.name,
+                "description": self.description,
+                "metrics": codec.plain(self.metrics, "metrics"),
+                "parameters": codec.plain(self.parameters, "parameters"),
+                "artifacts": self._artifact_dicts(),
+            }
 
     def __enter__(self) -> Self:
         return self

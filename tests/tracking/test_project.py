@@ -89,7 +89,6 @@ def test_an_empty_project_can_be_saved_and_opened(folder):
         ("[]", "lazyscribe.*lazytrack import"),
         ("{}", "not a lazytrack document"),
         ("no json", "is not JSON"),
-        ("", "is empty"),
         ('{"format": "lazytrack/2", "kind": "project"}', "upgrade"),
         ('{"format": "lazytrack/1", "kind": "repository", "id": "x"}', "is a lazytrack repository, not a project"),
     ],
@@ -101,6 +100,17 @@ def test_a_foreign_or_newer_head_is_refused_and_left_alone(folder, content, reas
         with pytest.raises(FormatError, match=reason):
             Project(folder, mode=mode)
     assert (folder / "project.json").read_text() == content
+
+
+def test_an_empty_head_is_one_whose_writer_died_and_is_written_anew(folder):
+    filled(folder, "one")
+    (folder / "project.json").write_bytes(b"")
+    project = Project(folder)
+    with project.log("two"):
+        pass
+    project.save()
+    assert json.loads((folder / "project.json").read_bytes())["kind"] == "project"
+    assert [exp.name for exp in Project(folder, mode="r").experiments] == ["one", "two"]
 
 
 def test_a_folder_in_the_place_of_the_head_is_refused(folder):

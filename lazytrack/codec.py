@@ -14,6 +14,7 @@ import enum
 import math
 import numbers
 import os
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -40,8 +41,10 @@ _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 # --- logged -> plain ---
 
 
-def plain(value: Any, what: str) -> Any:
+def plain(value: Any, what: str, room: int = MAX_DEPTH) -> Any:
     """Return the JSON value that `value` stands for; `what` names it in errors, as ``parameter 'lr'``.
+
+    It may have `room` containers nested in each other.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def plain(value: Any, what: str) -> Any:
     kind = type(value)
     if kind is float or kind is bool or value is None:
         return value
-    return _plain(value, what, MAX_DEPTH)
+    return _plain(value, what, room)
 
 
 def number(value: Any, what: str) -> float | list[Any]:
@@ -352,6 +355,37 @@ def parse_time(value: str) -> datetime:
         return naming.aware(datetime.fromisoformat(value))
     except OverflowError as error:
         raise ValueError(f"{value!r} is no time in UTC") from error
+
+
+_SPAN = re.compile(r"(\d{1,6})\s*([smhdw])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def expiry(value: Any, what: str) -> datetime:
+    """Return a time that a user gave as one, or as how long from now.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be read.
+    TypeError
+        When it is neither.
+    """
+    try:
+        match value:
+            case datetime():
+                return naming.aware(value)
+            case timedelta():
+                return naming.now() + value
+            case str() if span := _SPAN.fullmatch(value.strip()):
+                return naming.now() + timedelta(**{_UNITS[span[2]]: int(span[1])})
+            case str():
+                return parse_time(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{what} cannot be read: {_short(value)}; give a time, a timedelta, or such as '90d'"
+        ) from error
+    raise TypeError(f"{what} must be a time, a timedelta, or such as '90d', not {_short(value)}")
 
 
 def _strictly(value: Any, kind: type[Any]) -> Any:

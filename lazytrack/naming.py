@@ -115,7 +115,8 @@ def are_logical(times: Sequence[str]) -> bool:
     try:
         # The shape takes letters for digits, which no date does; a date may have other shapes, which the first does
         # not: what passes both is right.
-        if "".join(times).encode("ascii").translate(_TO_SHAPE) != _SHAPE * len(times):
+        joined = "".join(times)
+        if joined.encode("ascii").translate(_TO_SHAPE) != _SHAPE * len(times) or "T24" in joined:
             return False
         list(map(datetime.fromisoformat, [at[:23] for at in times]))
     except ValueError:

@@ -1,11 +1,13 @@
 """Which handler an alias means: those of installed packages, and every subclass there is."""
 
 import functools
-import importlib.metadata
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lazytrack.artifacts.base import Artifact
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 ENTRY_POINTS = "lazytrack.artifact_type"
 """The entry point group by which a package offers handlers; a name in it is an alias."""
@@ -50,12 +52,14 @@ def known_aliases() -> list[str]:
 
 
 @functools.cache
-def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
+def _entry_points() -> "tuple[importlib.metadata.EntryPoint, ...]":
     """Scan the installed packages, once: it takes longer than saving an experiment."""
+    import importlib.metadata  # noqa: PLC0415  (a third of the import time, for what few processes need)
+
     return tuple(importlib.metadata.entry_points(group=ENTRY_POINTS))
 
 
-def _load(entry_point: importlib.metadata.EntryPoint) -> type[Artifact]:
+def _load(entry_point: "importlib.metadata.EntryPoint") -> type[Artifact]:
     try:
         handler: Any = entry_point.load()
     except Exception as error:  # a module may raise anything when it is imported

@@ -69,7 +69,7 @@ class Shelf:
         where = f"{self._files.url}/{stored.path}"
         try:
             raw = self._files.open_read(stored.path)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ArtifactLoadError(f"the file of artifact {artifact.name!r} is gone: {where}") from error
         with raw:
             # The same open file is checked and then read: one put in its place in between is not looked at.
@@ -131,6 +131,7 @@ def from_entry(name: str, entry: Any) -> Artifact:
         return UnreadableArtifact(
             name=name,
             fname=str(known.get("fname", "")),
+            version=version if isinstance(version := known.get("version"), int) else 0,
             dirty=False,
             alias=str(known.get("handler", "")),
             reason=f"{type(error).__name__}: {error}",

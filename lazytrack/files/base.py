@@ -1,6 +1,7 @@
 """The handful of verbs that everything above uses to reach a filesystem, and what each of them promises."""
 
 import abc
+import errno
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
@@ -69,6 +70,11 @@ def _as_bytes(view: memoryview) -> memoryview:
     if view.c_contiguous and view.nbytes:
         return view.cast("B")
     return memoryview(view.tobytes(order="A"))
+
+
+def is_of_the_file(error: OSError) -> bool:
+    """Tell whether reading failed because of what this one file is, rather than because of the storage."""
+    return isinstance(error, (PermissionError, IsADirectoryError)) or error.errno == errno.ELOOP
 
 
 class Files(abc.ABC):

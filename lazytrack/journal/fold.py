@@ -68,7 +68,7 @@ class State:
     def add(self, patches: Sequence[Patch]) -> set[str]:
         """Fold patches in and return the names of the records they speak of."""
         records = self._records
-        patches = [patch for patch in patches if patch.get("set") or patch.keys() - _SILENT - {"set"}]
+        patches = [p for p in patches if p.get("set") or p.get("unset") or p.keys() - _SILENT - {"set", "unset"}]
         names = [patch["record"] for patch in patches]
         touched = set(names)
         if len(touched) == len(names) and records.keys().isdisjoint(touched):

@@ -47,6 +47,8 @@ def read_head(files: Files, name: str, *, kind: str) -> Head | None:
         return None
     except IsADirectoryError as error:
         raise FormatError(f"{files.url}/{name} is a folder, not the head of a {kind}") from error
+    except NotADirectoryError as error:
+        raise FormatError(f"{files.url} is a file, not the folder of a {kind}") from error
     if not data:  # whoever was about to write it died, on a filesystem without hard links
         return None
     where = f"{files.url}/{name}"
@@ -87,5 +89,8 @@ def _hint(data: bytes) -> str:
     except ValueError:
         return "; lazytrack needs a path of its own"
     if isinstance(content, list):
-        return " (a JSON list, as lazyscribe writes): `lazytrack import lazyscribe SOURCE -p PROJECT` converts it"
+        return (
+            " (a JSON list, as lazyscribe writes; `lazytrack import lazyscribe SOURCE -p PROJECT`, which is "
+            "being built, is to convert it)"
+        )
     return "; lazytrack needs a path of its own"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lazytrack import naming
-from lazytrack.files import Files
+from lazytrack.files import Files, is_of_the_file
 from lazytrack.journal import document
 from lazytrack.journal.document import PACK_NAME, Patch
 from lazytrack.journal.fold import State
@@ -143,7 +143,9 @@ class Journal:
                 if isinstance(content, FileNotFoundError):
                     vanished.add(name)  # it is in a newer pack: list again
                 elif isinstance(content, OSError):
-                    raise content
+                    if not is_of_the_file(content):
+                        raise content
+                    self.problems[name] = f"cannot be read: {content.strerror or content}"
                 else:
                     self._take(name, content)
         # Names that a pack read in the meantime holds are no loss.
@@ -155,13 +157,14 @@ class Journal:
             self._seen.add(name)
             return
         parsed = document.parse(content)
-        if not (parsed.replaces and parsed.replaces <= self._seen):
+        replaces = parsed.replaces if name.startswith("packs/") else frozenset()
+        if not (replaces and replaces <= self._seen):
             self._touched |= self._fold(parsed.patches)
         if parsed.problem:
             self.problems[name] = parsed.problem  # and not seen: it may be on its way here, or be repaired
         else:
             self.problems.pop(name, None)
-            self._seen |= parsed.replaces | {name}
+            self._seen |= replaces | {name}
 
     def _fold(self, patches: Sequence[Patch]) -> set[str]:
         if patches:

@@ -10,7 +10,7 @@ same, which is harmless. A file this version does not understand to the last key
 from collections.abc import Iterable, Iterator
 
 from lazytrack import naming
-from lazytrack.files import Files, Stat
+from lazytrack.files import Files, Stat, is_of_the_file
 from lazytrack.journal import document
 from lazytrack.journal.document import LOG_NAME, PACK_NAME, Document
 from lazytrack.journal.fold import compact
@@ -201,7 +201,10 @@ class Packer:
             if isinstance(content, FileNotFoundError):
                 continue  # packed and deleted by others
             if isinstance(content, OSError):
-                raise content
+                if not is_of_the_file(content):
+                    raise content
+                self._left_alone.add(name)
+                continue
             parsed = document.parse(content)
             if parsed.packable:
                 yield name, parsed

@@ -27,15 +27,12 @@ class Experiment(Logged):
     Made by `Project.log`. Used as a context manager it notes how the block ended.
     """
 
-    __slots__ = ("__weakref__", "_project", "_tags", "_tests", "slug")
-
-    slug: str
-    """The name of its record: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``."""
+    __slots__ = ("__weakref__", "_project", "_slug", "_tags", "_tests")
 
     def __init__(self, name: str, *, project: "Project", author: str) -> None:
         created_at = naming.now()
         short_slug = naming.slug(codec.text(name, "the name of an experiment"), "experiment")
-        self.slug = naming.record_slug(short_slug, created_at)
+        self._slug = naming.record_slug(short_slug, created_at)
         self._project = project
         super().__init__(Ledger(on_dirty=self._enlist))
         self._tags: Tags | None = None
@@ -50,7 +47,7 @@ class Experiment(Logged):
         Logged.__init__(experiment, READ_ONLY if cls.read_only else Ledger(on_dirty=experiment._enlist))
         experiment._project = project
         experiment._tags = experiment._tests = None
-        experiment.slug = slug
+        experiment._slug = slug
         return experiment
 
     read_only = False
@@ -61,7 +58,12 @@ class Experiment(Logged):
     @property
     def name(self) -> str:
         """What the user called it."""
-        return str(self._scalars["name"])
+        return str(self._scalars.get("name", self.short_slug))
+
+    @property
+    def slug(self) -> str:
+        """The name of its record: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``."""
+        return self._slug
 
     @property
     def short_slug(self) -> str:
@@ -76,7 +78,7 @@ class Experiment(Logged):
     @property
     def last_updated_by(self) -> str:
         """Who changed it last."""
-        return str(self._scalars.get("last_updated_by", self.author))
+        return str(self._stored().get("last_updated_by", self.author))
 
     @property
     def created_at(self) -> datetime:
@@ -154,6 +156,8 @@ class Experiment(Logged):
             When this may not be changed.
         """
         with self._ledger.lock:
+            for tag in tags:
+                codec.text(tag, "a tag")
             kept = [] if overwrite else list(self.tags)
             self.tags[:] = dict.fromkeys([*kept, *tags])
 
@@ -185,6 +189,8 @@ class Experiment(Logged):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._ledger.refusal is not None:  # nothing was logged here
+            return
         if error is None:
             if self.status == "running":  # the block may have said otherwise
                 self.status = "completed"
@@ -245,12 +251,12 @@ class Experiment(Logged):
     def _take_changes(self) -> Changes:
         """Take the changes since the last save away, as the record will have them."""
         with self._ledger.lock:
-            changes = Changes(slug=self.slug, ledger=self._ledger, fields=self._ledger.take())
+            changes = Changes(slug=self.slug, ledger=self._ledger)
             try:
+                changes.fields = self._ledger.take()
                 for field in changes.fields:
                     changes.add(field, self._current(field))
                 if self.last_updated_by != self._project.author:
-                    self._scalars.put("last_updated_by", self._project.author)
                     changes.add("last_updated_by", self._project.author)
                 changes.add("last_updated", self._last_updated_iso())
             except BaseException:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from lazytrack import naming
-from lazytrack.errors import ReadOnlyError
+from lazytrack.errors import LazytrackError, ReadOnlyError
 
 
 class Ledger:
@@ -16,37 +16,35 @@ class Ledger:
 
     Parameters
     ----------
-    read_only
-        Whether changes are refused.
+    refusal
+        What is raised at every attempt to change something; None where changes are welcome.
     on_dirty
         Called when something is noted where nothing was.
     """
 
-    __slots__ = ("_on_dirty", "_read_only", "changed", "last_updated", "lock")
+    __slots__ = ("_on_dirty", "changed", "last_updated", "lock", "refusal")
 
-    def __init__(self, *, read_only: bool = False, on_dirty: Callable[[], None] | None = None) -> None:
-        self._read_only = read_only
+    def __init__(self, *, refusal: LazytrackError | None = None, on_dirty: Callable[[], None] | None = None) -> None:
+        self.refusal = refusal
         self._on_dirty = on_dirty
         self.lock = threading.RLock()
         self.changed: dict[str, None] = {}
         self.last_updated: datetime | None = None
 
     def check(self) -> None:
-        """Refuse a change that is about to be made.
+        """Refuse a change that is about to be made, where it must not be.
 
         Raises
         ------
-        ReadOnlyError
-            When this was opened for reading only.
+        LazytrackError
+            The `refusal`.
         """
-        if self._read_only:
-            raise ReadOnlyError(
-                "this was opened for reading only; to change what is stored, open the project with mode='w+'"
-            )
+        if self.refusal is not None:
+            raise type(self.refusal)(*self.refusal.args)
 
     def note(self, field: str) -> None:
         """Note that `field` is about to change, or refuse it (see `check`). The caller holds the lock."""
-        if self._read_only:
+        if self.refusal is not None:
             self.check()
         if not self.changed and self._on_dirty is not None:
             self._on_dirty()
@@ -65,5 +63,7 @@ class Ledger:
                 self.note(field)
 
 
-READ_ONLY = Ledger(read_only=True)
+READ_ONLY = Ledger(
+    refusal=ReadOnlyError("this was opened for reading only; to change what is stored, open the project with mode='w+'")
+)
 """The ledger of everything that is open for reading only: it never holds a note."""

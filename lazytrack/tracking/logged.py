@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from lazytrack import codec, naming
@@ -86,6 +87,7 @@ class Logged:
         handler: str,
         fname: str | None = None,
         overwrite: bool = False,
+        expiry: datetime | timedelta | str | None = None,
         **kwargs: Any,
     ) -> None:
         """Associate an object with this; the next save writes it.
@@ -98,6 +100,9 @@ class Logged:
             The name of the file; by default made from the artifact's name and the time.
         overwrite
             Log a next version where there is an artifact of that name.
+        expiry
+            From when on it should not be used: a time (UTC where it has no zone), or how long from now, as a
+            timedelta or as ``90d``, ``12h``, ``2w``.
         kwargs
             For the handler's writer.
 
@@ -106,7 +111,7 @@ class Logged:
         ArtifactLogError
             When there is one of that name and `overwrite` is not given.
         ValueError
-            When there is no such handler.
+            When there is no such handler, or `expiry` cannot be read.
         UnsafePathError
             When `fname` points outside the store.
         ReadOnlyError
@@ -116,6 +121,7 @@ class Logged:
         handler_class = get_handler(handler)
         if fname is not None:
             naming.safe_path(codec.text(fname, f"fname of artifact {name!r}"))
+        expires = None if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
         with self._ledger.lock:
             self._ledger.check()
             artifacts = self._artifact_map()
@@ -127,7 +133,7 @@ class Logged:
                     )
                 version = present.version + (not present.dirty)
             artifact = handler_class.construct(
-                name=name, value=value, fname=fname, writer_kwargs=kwargs, version=version
+                name=name, value=value, fname=fname, expiry=expires, writer_kwargs=kwargs, version=version
             )
             _warn_output_only(artifact, "cannot be loaded back later")
             self._ledger.note(f"{self._prefix}artifacts.{name}")
@@ -197,9 +203,10 @@ class Logged:
     def _section(self, name: str) -> Section:
         section = self._sections.get(name)
         if section is None:
-            section = Section(self._ledger, self._prefix + name, _SECTIONS[name][0])
-            section.put_all(self._read(name))
-            section = self._sections.setdefault(name, section)  # another thread may have been faster
+            with self._ledger.lock:
+                section = Section(self._ledger, self._prefix + name, _SECTIONS[name][0])
+                section.put_all(self._read(name))
+                section = self._sections.setdefault(name, section)  # another thread may have been faster
         return section
 
     def _read(self, name: str) -> list[tuple[str, Any]]:
@@ -262,7 +269,7 @@ class Logged:
                 if f"{self._prefix}{name}{key}" in changed:
                     continue
                 if key in stored:
-                    section.put(key, stored[key])
+                    section.take_over(key, stored[key])
                 else:
                     section.drop(key)
         if self._artifacts is not None:

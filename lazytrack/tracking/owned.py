@@ -82,7 +82,7 @@ class Section(_OwnedDict):
         field = self._prefix + key
         value = self._convert(value, field)
         if type(value) is dict or type(value) is list:
-            value = owned(value, self._ledger, field)
+            value = owned(value, self._ledger, field, codec.MAX_DEPTH)
         with self._ledger.lock:
             self._ledger.note(field)
             dict.__setitem__(self, key, value)
@@ -110,7 +110,12 @@ class Section(_OwnedDict):
         dict.update(self, items)
         for key, value in self.items():
             if type(value) is dict or type(value) is list:
-                dict.__setitem__(self, key, owned(value, self._ledger, self._prefix + key))
+                dict.__setitem__(self, key, owned(value, self._ledger, self._prefix + key, codec.MAX_DEPTH))
+
+    def take_over(self, key: str, value: Any) -> None:
+        """Hold what the store says by now, which is no change; a container that a user may hold stays the same one."""
+        if not _take_over(self.get(key), value):
+            self.put(key, value)
 
     def drop(self, key: str) -> None:
         """Forget what the store no longer holds, which is no change."""
@@ -120,15 +125,16 @@ class Section(_OwnedDict):
 class OwnedDict(_OwnedDict):
     """A dict inside a logged value; a change in it is a change of that value's field."""
 
-    __slots__ = ("_field", "_ledger")
+    __slots__ = ("_field", "_ledger", "_room")
 
-    def __init__(self, ledger: Ledger, field: str) -> None:
+    def __init__(self, ledger: Ledger, field: str, room: int) -> None:
         self._ledger = ledger
         self._field = field
+        self._room = room
 
     def __setitem__(self, key: str, value: Any) -> None:
         key = codec.text(key, f"a key of {self._field}")
-        value = owned(codec.plain(value, self._field), self._ledger, self._field)
+        value = owned(codec.plain(value, self._field, self._room), self._ledger, self._field, self._room)
         with self._ledger.lock:
             self._ledger.note(self._field)
             dict.__setitem__(self, key, value)
@@ -201,14 +207,15 @@ class BaseList(list[Any]):
 class OwnedList(BaseList):
     """A list inside a logged value; a change in it is a change of that value's field."""
 
-    __slots__ = ("_field", "_ledger")
+    __slots__ = ("_field", "_ledger", "_room")
 
-    def __init__(self, ledger: Ledger, field: str) -> None:
+    def __init__(self, ledger: Ledger, field: str, room: int) -> None:
         self._ledger = ledger
         self._field = field
+        self._room = room
 
     def _convert(self, item: Any) -> Any:
-        return owned(codec.plain(item, self._field), self._ledger, self._field)
+        return owned(codec.plain(item, self._field, self._room), self._ledger, self._field, self._room)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
@@ -243,15 +250,36 @@ class Tags(BaseList):
         list.__setitem__(self, slice(None), tags)
 
 
-def owned(value: Any, ledger: Ledger, field: str) -> Any:
-    """Return a plain value with its containers replaced by ones that note their changes under `field`."""
+def owned(value: Any, ledger: Ledger, field: str, room: int) -> Any:
+    """Return a plain value with its containers replaced by ones that note their changes under `field`.
+
+    Parameters
+    ----------
+    room
+        How many containers may be nested here, this one included.
+    """
     if type(value) is dict:
-        result = OwnedDict(ledger, field)
-        for key, item in value.items():
-            dict.__setitem__(result, key, owned(item, ledger, field))
+        result = OwnedDict(ledger, field, room - 1)
+        dict.update(result, {key: owned(item, ledger, field, room - 1) for key, item in value.items()})
         return result
     if type(value) is list:
-        items = OwnedList(ledger, field)
-        list.extend(items, [owned(item, ledger, field) for item in value])
+        items = OwnedList(ledger, field, room - 1)
+        list.extend(items, [owned(item, ledger, field, room - 1) for item in value])
         return items
     return value
+
+
+def _take_over(mine: Any, value: Any) -> bool:
+    """Make a container that is held hold what a plain one says, and tell whether that could be done."""
+    if isinstance(mine, OwnedDict) and type(value) is dict:
+        for key in [key for key in mine if key not in value]:
+            dict.pop(mine, key)
+        for key, item in value.items():
+            if not _take_over(mine.get(key), item):
+                dict.__setitem__(mine, key, owned(item, mine._ledger, mine._field, mine._room))
+        return True
+    if isinstance(mine, OwnedList) and type(value) is list:
+        if mine != value:
+            list.__setitem__(mine, slice(None), [owned(i, mine._ledger, mine._field, mine._room) for i in value])
+        return True
+    return False

@@ -127,9 +127,11 @@ class Project:
         """
         experiment = self[slug]
         experiment._ledger.check()
-        with self._lock:
+        with experiment._ledger.lock, self._lock:
             self._doomed.add(experiment.slug)
             self._experiments.pop(experiment.slug, None)
+            self._dirty.pop(experiment.slug, None)
+            experiment._ledger.refusal = RecordDeletedError(f"{experiment.slug} was deleted, for good")
 
     def save(self) -> None:
         """Write everything that changed since the last save, as one new file, artifact files first.
@@ -225,9 +227,13 @@ class Project:
         """What is damaged in the store: file or record by name, with the reason."""
         self._read_once()
         problems = dict(self._journal.problems)
-        for record, at in self._journal.created().items():
-            if at is None and not record.startswith("."):
+        for record, created_at in self._journal.column("created_at").items():
+            if record.startswith("."):
+                continue
+            if created_at is None:
                 problems[f"record {record}"] = "is incomplete: no file that is there says when it was created"
+            elif not _is_time(created_at):
+                problems[f"record {record}"] = f"says it was created at {created_at!r:.50}, which is no time"
         return problems
 
     @property
@@ -237,23 +243,13 @@ class Project:
 
     def __getitem__(self, key: str) -> Experiment:
         """Return an experiment by slug, or the newest one of a short slug."""
-        if key in self._experiments:
-            return self._experiments[key]
-        self._read_once()
-        slugs = self._slugs()
-        if key in slugs:
-            return self._experiment(key)
-        for slug in reversed(slugs):
-            if slug.rsplit("-", 2)[0] == key:
-                return self._experiment(slug)
-        raise KeyError(f"no experiment {key!r} in {self.fpath}{_suggest(key, slugs)}")
+        slug = self._find(key)
+        if slug is None:
+            raise KeyError(f"no experiment {key!r} in {self.fpath}{_suggest(key, self._slugs())}")
+        return self._experiment(slug)
 
     def __contains__(self, key: object) -> bool:
-        try:
-            self[key]  # type: ignore[index]
-        except KeyError:
-            return False
-        return True
+        return self._find(key) is not None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (experiment.to_dict() for experiment in self.experiments)
@@ -295,6 +291,16 @@ class Project:
         with self._lock:
             return stored + [slug for slug in self._experiments if slug not in created]
 
+    def _find(self, key: object) -> str | None:
+        if not isinstance(key, str):
+            return None
+        if key in self._experiments:
+            return key
+        self._read_once()
+        if key not in self._doomed and not key.startswith(".") and "created_at" in self._journal.fields(key):
+            return key
+        return next((slug for slug in reversed(self._slugs()) if slug.rsplit("-", 2)[0] == key), None)
+
     def _experiment(self, slug: str) -> Experiment:
         found = self._experiments.get(slug)
         if found is None:
@@ -316,20 +322,19 @@ class Project:
             if self._head is None:
                 self._head = make_head(self._files, self._head_name)
             with self._lock:
-                # What is noted from here on enlists its experiment anew, and is for the next save.
-                dirty = {slug: e for slug, e in self._dirty.items() if only is None or e is only}
-                self._dirty = {slug: e for slug, e in self._dirty.items() if slug not in dirty}
-                doomed = [slug for slug in self._doomed if not self._journal.is_deleted(slug)]
+                dirty = [e for e in self._dirty.values() if only is None or e is only]
+                doomed = [slug for slug in self._doomed if only is None and not self._journal.is_deleted(slug)]
             taken: list[Changes] = []
             try:
-                for slug, experiment in dirty.items():
-                    if slug not in self._doomed:
-                        taken.append(experiment._take_changes())
+                for experiment in dirty:
+                    with self._lock:  # what is noted from here on enlists it anew, for the next save
+                        self._dirty.pop(experiment.slug, None)
+                    taken.append(experiment._take_changes())
                 write(taken, doomed, journal=self._journal, shelf=self._shelf, author=self.author, where=self.fpath)
             except BaseException as error:
                 for changes in taken:
                     changes.give_back()
-                for experiment in dirty.values():
+                for experiment in dirty:
                     if experiment.dirty:
                         self._enlist(experiment)
                 if isinstance(error, RecordDeletedError):
@@ -341,6 +346,14 @@ class Project:
             for slug in [slug for slug in self._experiments if self._journal.is_deleted(slug)]:
                 del self._experiments[slug]
                 self._dirty.pop(slug, None)
+
+
+def _is_time(value: object) -> bool:
+    try:
+        codec.parse_time(value)  # type: ignore[arg-type]  # whatever a stranger wrote
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _login() -> str:

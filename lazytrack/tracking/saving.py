@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf, StoredFile, to_entry
 from lazytrack.errors import RecordDeletedError, SaveError
 from lazytrack.files import Files
@@ -33,7 +34,7 @@ class Changes:
 
     slug: str
     ledger: Ledger
-    fields: list[str]
+    fields: list[str] = attrs.Factory(list)
     set: dict[str, Any] = attrs.Factory(dict)
     unset: list[str] = attrs.Factory(list)
     artifacts: dict[str, Artifact] = attrs.Factory(dict)
@@ -95,7 +96,7 @@ def write(taken: list[Changes], doomed: list[str], *, journal: Journal, shelf: S
         patches += [{"record": record, "delete": True} for record in doomed]
         if patches:
             journal.append(patches, by=author)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError) as error:
         raise SaveError(f"{where}: nothing was saved, all of it stays dirty: {_reason(error)}") from error
     for changes in taken:  # a change to what was deleted is dropped
         changes.fields = []
@@ -127,7 +128,10 @@ class _Outcome:
                 )
         if self.failed:
             names = "; ".join(f"{name}: {_reason(error)}" for name, error in self.failed)
-            raise SaveError(f"{where}: all was saved but {names}. What is named stays dirty") from self.failed[0][1]
+            raise SaveError(
+                f"{where}: all was saved but {names}. What is named stays dirty; "
+                "log_artifact(..., overwrite=True) puts another in its place"
+            ) from self.failed[0][1]
 
 
 def _write_artifacts(changes: Changes, shelf: Shelf, outcome: _Outcome) -> None:
@@ -135,13 +139,15 @@ def _write_artifacts(changes: Changes, shelf: Shelf, outcome: _Outcome) -> None:
     for field, artifact in changes.artifacts.items():
         try:
             stored = shelf.write(artifact, owner=changes.slug)
+            entry = to_entry(artifact, stored)
+            codec.dumps(entry)
         except Exception as error:  # noqa: BLE001  (a handler may raise anything)
             outcome.failed.append((f"artifact {artifact.name!r} of {changes.slug}", error))
             changes.ledger.give_back([field])
             changes.fields.remove(field)
         else:
             outcome.written.append((artifact, stored))
-            changes.set[field] = to_entry(artifact, stored)
+            changes.set[field] = entry
 
 
 def _reason(error: BaseException) -> str:

@@ -78,7 +78,7 @@ class Test(Logged):
 
     @description.setter
     def description(self, value: str | None) -> None:
-        self._scalars["description"] = value
+        self._scalars["description"] = None if value is None else codec.text(value, "the description of a test")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the test as plain JSON values."""

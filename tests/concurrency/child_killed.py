@@ -18,7 +18,7 @@ from faulty_disk import install
 from lazytrack import Project, naming
 from lazytrack.artifacts import get_handler
 from lazytrack.files import open_files
-from lazytrack.journal import Journal
+from lazytrack.journal import Journal, packing
 
 
 def save_one(project, number):
@@ -34,19 +34,16 @@ def save(fate):
     if "call" in fate:
         disk = install(pytest.MonkeyPatch())
         disk.arm(fate["call"], lambda _: os.kill(os.getpid(), signal.SIGKILL), late=fate["late"])
-        project = Project(fate["project"])
-        save_one(project, 0)
-        save_one(project, 1)
-        if fate["packing"]:
-            Journal(open_files(project.folder)).pack(everything=True)
-        return
     project = Project(fate["project"])
-    for number in itertools.count():
+    journal = Journal(open_files(project.folder))
+    for number in itertools.count() if "after" in fate else range(3):
         save_one(project, number)
         if fate["packing"]:
-            Journal(open_files(project.folder)).pack(everything=number % 2 == 0)
+            journal.pack(everything=number % 2 == 0)
 
 
+packing.GRACE_SECONDS = -1  # one saver at a time, and nobody reads meanwhile
+packing.LOOSE_LOW = 2
 # What is loaded once, at the first save, is loaded before the forks.
 naming.slug("saved", "")
 get_handler("json")

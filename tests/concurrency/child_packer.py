@@ -1,6 +1,6 @@
 """Packs a project until its input ends, and tells how many packs it wrote.
 
-Arguments: the project's folder; ``aging`` to delete what is replaced after half a second.
+Arguments: the project's folder; after how many seconds to delete what is replaced, if not as usual.
 """
 
 import sys
@@ -10,16 +10,12 @@ from pathlib import Path
 from lazytrack.files import open_files
 from lazytrack.journal import Journal, packing
 
-MARGIN = 0.5
-"""A pack younger than this keeps what it replaces: a reader lists the two folders in far less time."""
 MERGES = 40
 
-folder, aging = Path(sys.argv[1]), "aging" in sys.argv
+folder, grace = Path(sys.argv[1]), sys.argv[2:]
 stop = threading.Event()
-
-
-if aging:
-    packing.GRACE_SECONDS = MARGIN
+if grace:
+    packing.GRACE_SECONDS = float(grace[0])
 sys.stdout.write("ready\n")
 sys.stdout.flush()
 sys.stdin.readline()

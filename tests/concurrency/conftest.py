@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("store_checks")
 HERE = Path(__file__).parent
 
 

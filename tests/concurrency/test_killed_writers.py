@@ -91,6 +91,6 @@ def test_a_save_that_returned_survives_a_kill_at_each_call_that_reaches_the_disk
     finish(killer.process)
     # First the log file is there, then the save is acknowledged, then come the calls that pack.
     assert counts == sorted(counts)
-    assert set(counts) == {(0, 0), (0, 1), (1, 1), (1, 2), (2, 2)}
+    assert set(counts) == {(0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (3, 3)}
     assert unnamed_files
     assert unnamed == set()

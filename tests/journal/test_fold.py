@@ -3,6 +3,7 @@
 import json
 from copy import deepcopy
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -307,8 +308,9 @@ def test_copies_that_have_lost_entries_as_in_a_damaged_pack_take_nothing_from_wh
     assert entries(compact(copies)) == entries(compact(patches))
 
 
-def test_a_record_that_is_only_mentioned_is_there_or_not_whether_it_is_packed_or_not():
-    empty = {"at": TIMES[0], "by": "dana", "record": "baseline", "set": {}}
+@pytest.mark.parametrize("nothing", [{"set": {}}, {"unset": []}, {"set": {}, "unset": []}], ids=str)
+def test_a_record_that_is_only_mentioned_is_there_or_not_whether_it_is_packed_or_not(nothing):
+    empty = {"at": TIMES[0], "by": "dana", "record": "baseline", **nothing}
 
     loose, packed = folded([[empty]]), folded([compact([empty])])
 

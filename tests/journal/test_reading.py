@@ -8,8 +8,9 @@ import pytest
 from fakes import FakeFiles
 
 from lazytrack import naming
-from lazytrack.journal import Journal
+from lazytrack.journal import Journal, fold
 from lazytrack.journal.document import compose
+from lazytrack.journal.fold import compact
 
 
 def at(n):
@@ -468,3 +469,25 @@ def test_threads_look_records_up_while_another_appends(files, journal):
     assert errors == []
     assert len(journal.created()) == 601
     assert journal.fields("shared") == {f"field-{n}": n for n in range(300)}
+
+
+def test_what_is_appended_while_another_thread_folds_its_record_is_not_lost(journal, monkeypatch):
+    for n in range(2):
+        journal.append([{"record": "shared", "set": {f"field-{n}": n}}], by="me")
+    late = threading.Thread(
+        target=journal.append, args=([{"record": "shared", "set": {"late": True}}],), kwargs={"by": "me"}
+    )
+
+    def interrupted(patches):
+        compacted = compact(patches)
+        if not late.ident:
+            late.start()
+            late.join(0.2)  # it has to wait until the record is folded
+        return compacted
+
+    monkeypatch.setattr(fold, "compact", interrupted)
+
+    journal.fields("shared")
+    late.join()
+
+    assert journal.fields("shared") == {"field-0": 0, "field-1": 1, "late": True}

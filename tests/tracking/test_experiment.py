@@ -5,7 +5,7 @@ import enum
 import math
 import re
 import warnings
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -412,7 +412,7 @@ def test_a_file_name_may_have_folders_and_may_not_leave_its_own(project):
 
 
 def test_an_unknown_handler_is_refused_and_the_known_ones_are_named(project):
-    with pytest.raises(ValueError, match=r"no handler 'jsn'; known: .*json, pickle"):
+    with pytest.raises(ValueError, match=r"no handler 'jsn'; known: .*json, .*pickle"):
         project.log("one").log_artifact("it", [1], handler="jsn")
 
 
@@ -503,3 +503,63 @@ def test_everything_of_an_experiment_is_in_its_dict(project):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         project.save()
+
+
+def test_changes_in_place_may_not_nest_deeper_than_what_is_logged_at_once(project):
+    exp = project.log("one")
+    exp.log_parameter("deep", {})
+    inner = exp.parameters["deep"]
+    with pytest.raises(ValueError, match=r"parameters\.deep is nested deeper than 100"):
+        for _ in range(200):
+            inner["k"] = {}
+            inner = inner["k"]
+    exp.log_parameter("list", [])
+    items = exp.parameters["list"]
+    with pytest.raises(ValueError, match=r"parameters\.list is nested deeper than 100"):
+        for _ in range(200):
+            items.append([])
+            items = items[-1]
+    assert stored(project).parameters == exp.parameters
+
+
+@pytest.mark.parametrize(
+    ("expiry", "days"),
+    [
+        (timedelta(days=3), 3),
+        ("3d", 3),
+        ("48h", 2),
+        ("2 w", 14),
+        ("2030-01-01", None),
+        (datetime(2030, 1, 1), None),  # noqa: DTZ001  (one without a zone is taken as UTC)
+        (datetime(2030, 1, 1, tzinfo=UTC), None),
+    ],
+)
+def test_an_artifact_may_expire_at_a_time_or_after_a_while(project, expiry, days):
+    exp = project.log("one")
+    before = datetime.now(UTC)
+    exp.log_artifact("it", [1], handler="json", expiry=expiry)
+    (artifact,) = stored(project).artifacts
+    if days is None:
+        assert artifact.expiry == datetime(2030, 1, 1, tzinfo=UTC)
+    else:
+        assert before <= artifact.expiry - timedelta(days=days) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("expiry", ["soon", "", "3 fortnights", 90, "999999w"])
+def test_an_expiry_that_cannot_be_read_is_refused_when_it_is_logged(project, expiry):
+    with pytest.raises((ValueError, TypeError), match="expiry of artifact 'it'"):
+        project.log("one").log_artifact("it", [1], handler="json", expiry=expiry)
+
+
+def test_a_slug_is_for_good(project):
+    exp = project.log("one")
+    with pytest.raises(AttributeError):
+        exp.slug = "mine"
+
+
+def test_a_description_is_text(project):
+    test = project.log("one").log_test("women")
+    with pytest.raises(TypeError, match="the description of a test must be a string"):
+        test.description = 5
+    test.description = "said later"
+    assert stored(project).tests[0].description == "said later"

@@ -5,11 +5,14 @@ import os
 import pickle
 import warnings
 from pathlib import Path
+from typing import ClassVar
 
+import attrs
 import pytest
 
 from lazytrack import Project
-from lazytrack.errors import FormatError, ReadOnlyError, RecordDeletedError, SaveError
+from lazytrack.artifacts import Artifact
+from lazytrack.errors import FormatError, ReadOnlyError, RecordDeletedError, SaveError, StoreWarning
 from lazytrack.tracking import Experiment, ReadOnlyExperiment
 
 
@@ -500,3 +503,165 @@ def test_the_paths_of_a_project_are_what_they_say(tmp_path):
     assert exp.project == project.fpath
     assert exp.fs.exists(exp.path)
     assert repr(project) == f"Project({project.fpath!r}, mode='a')"
+
+
+# --- what a second look found ---
+
+
+def test_a_container_that_is_held_stays_the_one_that_is_saved_when_others_write(folder):
+    project = filled(folder, "one")
+    exp = project["one"]
+    exp.parameters["cfg"] = {"lr": 1, "layers": [1, {"n": 2}], "gone": 0}
+    project.save()
+    cfg, layers = exp.parameters["cfg"], exp.parameters["cfg"]["layers"]
+    other = Project(folder, mode="w+")
+    other["one"].metrics["auc"] = 1
+    other["one"].parameters["cfg"].update({"new": 1, "lr": 2})
+    del other["one"].parameters["cfg"]["gone"]
+    other.save()
+    project.refresh()
+    assert cfg == {"lr": 2, "layers": [1, {"n": 2}], "new": 1}
+    cfg["lr"] = 99
+    layers[1]["n"] = 3
+    project.save()
+    assert Project(folder, mode="r")["one"].parameters["cfg"] == {"lr": 99, "layers": [1, {"n": 3}], "new": 1}
+
+
+def test_logging_to_an_experiment_that_was_deleted_here_is_refused(folder):
+    project = filled(folder, "one")
+    exp = project["one"]
+    exp.metrics["auc"] = 1
+    project.delete("one")
+    with pytest.raises(RecordDeletedError, match="was deleted, for good"):
+        exp.log_metric("auc", 2)
+    project.save()
+    assert Project(folder, mode="r").experiments == []
+
+
+def test_who_updated_last_is_known_after_a_save_that_had_to_be_repeated(folder, monkeypatch):
+    filled(folder, "one")
+    project = Project(folder, mode="w+", author="bob")
+    project["one"].metrics["auc"] = 1
+    with monkeypatch.context() as failing, pytest.raises(SaveError):
+        failing.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
+        project.save()
+    project.save()
+    assert project["one"].last_updated_by == "bob"
+    assert Project(folder, mode="r")["one"].last_updated_by == "bob"
+
+
+def test_a_block_on_a_read_only_experiment_hides_no_exception(folder):
+    filled(folder, "one")
+    for raised in (KeyError, None):
+        exp = Project(folder, mode="r")["one"]
+        if raised is None:
+            with exp:
+                pass
+        else:
+            with pytest.raises(raised), exp:
+                raise raised
+        assert exp.status == "completed"
+
+
+def test_in_mode_w_a_block_that_raises_deletes_nothing_yet(folder):
+    filled(folder, "old")
+    project = Project(folder, mode="w")
+    with pytest.raises(KeyError), project.log("new"):
+        raise KeyError
+    assert [exp.name for exp in Project(folder, mode="r").experiments] == ["old", "new"]
+    project.save()
+    assert [exp.name for exp in Project(folder, mode="r").experiments] == ["new"]
+
+
+def test_an_artifact_whose_environment_is_no_json_does_not_stop_the_rest(folder):
+    project = Project(folder)
+    project.log("one").log_metric("auc", 1)
+    bad = project.log("two")
+    bad.log_artifact("it", b"x", handler="odd-environment")
+    with pytest.raises(SaveError, match="all was saved but artifact 'it'"):
+        project.save()
+    assert [exp.name for exp in Project(folder, mode="r").experiments] == ["one", "two"]
+
+
+@attrs.define
+class OddEnvironment(Artifact):
+    alias: ClassVar[str] = "odd-environment"
+    suffix: ClassVar[str] = "bin"
+    binary: ClassVar[bool] = True
+    where: dict[tuple[str, int], int] = attrs.field(factory=lambda: {("a", 1): 2})
+
+    @classmethod
+    def read(cls, buf, **kwargs):
+        return buf.read()
+
+    @classmethod
+    def write(cls, obj, buf, **kwargs):
+        buf.write(obj)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"created_at": 5}, "which is no time"),
+        ({"created_at": "yesterday"}, "which is no time"),
+        ({"metrics.auc": 1}, "is incomplete"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_named_and_hides_no_other(folder, fields, reason):
+    project = filled(folder, "one")
+    at = "20200101T000000.000000Z-00000000"
+    patch = {"at": at, "record": "stranger", "set": fields}
+    document = {"format": "lazytrack/1", "kind": "log", "id": at, "patches": [patch]}
+    (folder / "project" / "log" / f"{at}.json").write_text(json.dumps(document))
+    stored = Project(folder, mode="r")
+    assert "one" in [found["name"] for found in stored]
+    assert reason in stored.problems["record stranger"]
+    assert project["one"].name == "one"
+
+
+def test_a_record_without_a_name_goes_by_its_short_slug(folder):
+    filled(folder, "one")
+    at = "20200101T000000.000000Z-00000000"
+    record = {"at": at, "record": "nameless-20200101000000-00000000", "set": {"created_at": "2020-01-01T00:00:00Z"}}
+    document = {"format": "lazytrack/1", "kind": "log", "id": at, "patches": [record]}
+    (folder / "project" / "log" / f"{at}.json").write_text(json.dumps(document))
+    assert [found["name"] for found in Project(folder, mode="r")] == ["nameless", "one"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make symbolic links")
+def test_a_file_that_cannot_be_read_is_named_and_hides_no_other(folder):
+    filled(folder, "one")
+    name = "20200101T000000.000000Z-00000000.json"
+    (folder / "project" / "log" / name).symlink_to(name)
+    project = Project(folder, mode="r")
+    with pytest.warns(StoreWarning, match="cannot be read"):
+        assert [exp.name for exp in project.experiments] == ["one"]
+    assert project.problems.keys() == {f"log/{name}"}
+
+
+def test_a_path_with_a_tilde_is_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    Project("~/churn").save()
+    assert (tmp_path / "churn" / "project.json").is_file()
+
+
+def test_an_option_that_the_filesystem_does_not_have_is_refused_by_name(folder):
+    with pytest.raises(TypeError, match="no option 'atuhor'"):
+        Project(folder, atuhor="dana")
+    with pytest.raises(TypeError, match="no option 'mod'"):
+        Project("memory://somewhere", mod="r")
+
+
+@pytest.mark.parametrize("path", ["", ".json", "somewhere/.json"])
+def test_a_path_that_names_nothing_is_refused(path):
+    with pytest.raises(ValueError, match="names no project"):
+        Project(path)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(folder):
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("mine")
+    with pytest.raises(FormatError, match="is a file, not the folder of a project"):
+        Project(folder)
+    assert folder.read_text() == "mine"

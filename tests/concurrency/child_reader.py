@@ -20,7 +20,8 @@ def acknowledged():
 
 
 def seen_in(project):
-    assert project.problems == {}
+    problems = project.problems
+    assert problems == {}, problems
     numbers = {(exp.slug, exp.parameters["writer"], exp.parameters["number"]) for exp in project.experiments}
     assert len(numbers) == len(project.experiments)
     return numbers

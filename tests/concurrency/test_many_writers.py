@@ -37,7 +37,8 @@ def pack_all(monkeypatch):
 
 def go_together(processes):
     """Wait until all are ready, then let them go."""
-    assert [process.stdout.readline() for process in processes] == ["ready\n"] * len(processes)
+    for process in processes:
+        assert process.stdout.readline() == "ready\n", process.communicate()
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()

@@ -1,5 +1,6 @@
 """Reading: only what is new, every copy once, nothing missed, and what cannot be read is said."""
 
+import errno
 import itertools
 import sys
 import threading
@@ -281,9 +282,23 @@ def test_a_folder_that_cannot_be_listed_because_something_is_missing_raises_as_w
         journal.refresh()
 
 
-@pytest.mark.parametrize(
-    "error", [PermissionError("not for you"), TimeoutError(), IsADirectoryError(), OSError(5, "io")]
-)
+@pytest.mark.parametrize("error", [PermissionError("not for you"), IsADirectoryError(), OSError(errno.ELOOP, "a loop")])
+def test_a_file_that_may_not_be_read_is_named_and_hides_no_other(files, journal, error):
+    put_logs(files, 1, 2, 3)
+    files.broken[f"read {log(2)}"] = error
+
+    journal.refresh()
+
+    assert numbers_in(journal) == [1, 3]
+    assert journal.problems.keys() == {log(2)}
+    assert journal.problems[log(2)].startswith("cannot be read: ")
+    files.broken.clear()
+    journal.refresh()
+    assert numbers_in(journal) == [1, 2, 3]
+    assert journal.problems == {}
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionError("gone"), OSError(errno.EIO, "io")])
 def test_a_read_that_fails_is_raised_and_tried_again_next_time(files, journal, error):
     put_logs(files, 1, 2, 3)
     files.broken[f"read {log(2)}"] = error

@@ -65,7 +65,9 @@ class LocalFiles(Files):
     def names(self, folder: str) -> list[str]:
         try:
             with os.scandir(self._path(folder)) as entries:
-                return [entry.name for entry in entries if entry.name[0] != "." and not entry.is_dir(follow_symlinks=False)]
+                return [
+                    entry.name for entry in entries if entry.name[0] != "." and not entry.is_dir(follow_symlinks=False)
+                ]
         except FileNotFoundError:
             return []
 

@@ -137,6 +137,7 @@ class Journal:
     def _read(self, logs: list[str], packs: list[str]) -> set[str]:
         """Read the files that were not seen, and return the names of those that are gone."""
         vanished = set()
+        refused: OSError | None = None
         for level in [*_by_level(packs), logs]:
             # What the packs above replace is in `seen` by now.
             for name, content in self._files.read_many([name for name in level if name not in self._seen]):
@@ -145,9 +146,13 @@ class Journal:
                 elif isinstance(content, OSError):
                     if not is_of_the_file(content):
                         raise content
+                    if not self._seen:  # and perhaps none can: that must not read as an empty store
+                        refused = content
                     self.problems[name] = f"cannot be read: {content.strerror or content}"
                 else:
                     self._take(name, content)
+        if refused is not None and not self._seen:
+            raise refused
         # Names that a pack read in the meantime holds are no loss.
         return vanished - self._seen
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from store_checks import LOG_FILE, PACK_FILE, files_below, finish, leftovers, read_afresh
+from store_checks import LOG_FILE, PACK_FILE, files_below, finish, leftovers, read_afresh, told
 
 from lazytrack import Project
 from lazytrack.files import open_files
@@ -211,6 +211,34 @@ def test_files_that_vanish_between_the_two_listings_are_found_in_the_packs_that_
     assert listed
     assert {exp.slug for exp in reader.experiments} == read_afresh(tmp_path / "churn.json").keys()
     assert reader.problems == {}
+
+
+def test_a_record_whose_first_file_a_listing_missed_is_no_problem(tmp_path, monkeypatch):
+    path = tmp_path / "churn.json"
+    project = Project(path)
+    project.log("earlier")
+    project.save()
+    plainly, missed = LocalFiles.names, []
+
+    def names(files, folder):
+        found = plainly(files, folder)
+        if folder == "log" and not missed:
+            exp = project.log("made while the folder is listed")
+            project.save()
+            missed.extend(set(plainly(files, folder)) - set(found))
+            exp.tag("saved again")
+            project.save()
+            # The listing has come past the place of the first of the two files, and not yet to that of the second.
+            found += set(plainly(files, folder)) - {*found, *missed}
+        return found
+
+    monkeypatch.setattr(LocalFiles, "names", names)
+    reader = Project(path)
+    assert reader.problems == {}
+    assert missed
+    reader.refresh()
+    assert {exp.slug: told(exp) for exp in reader.experiments} == read_afresh(path)
+    assert len(reader) == 2
 
 
 def test_a_store_can_be_packed_into_one_any_number_of_times(tmp_path, pack_all):

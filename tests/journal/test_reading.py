@@ -298,6 +298,15 @@ def test_a_file_that_may_not_be_read_is_named_and_hides_no_other(files, journal,
     assert journal.problems == {}
 
 
+def test_a_store_of_which_no_file_may_be_read_is_no_empty_store(files, journal):
+    put_logs(files, 1, 2)
+    for n in (1, 2):
+        files.broken[f"read {log(n)}"] = PermissionError("the credentials have expired")
+
+    with pytest.raises(PermissionError, match="expired"):
+        journal.refresh()
+
+
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionError("gone"), OSError(errno.EIO, "io")])
 def test_a_read_that_fails_is_raised_and_tried_again_next_time(files, journal, error):
     put_logs(files, 1, 2, 3)

@@ -87,3 +87,18 @@ def test_a_save_that_names_a_record_twice_makes_a_sound_pack(files, order):
     reader.refresh()
     assert reader.problems == {}
     assert reader.fields("twice") == journal.fields("twice")
+
+
+def test_two_times_of_the_wrong_length_that_add_up_are_damaged_and_hide_nothing(files):
+    long, short = f"{AT}20200101T000000.000002Z-", "20200102"
+    changes = json.dumps({"a": 1})
+    said = [f'{{"at": "{at}", "by": "dana", "record": "strange", "set": {changes}}}' for at in (long, short)]
+    put_log(files, AT, *said)
+
+    reader = journal_of(files)
+    reader.refresh()
+
+    assert reader.problems == {
+        STRANGE: "patch 0 has an 'at' that is no logical time (and 1 more of its 2 patches are damaged)"
+    }
+    assert len(reader.created()) == 64

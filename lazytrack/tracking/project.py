@@ -226,6 +226,8 @@ class Project:
     def problems(self) -> dict[str, str]:
         """What is damaged in the store: file or record by name, with the reason."""
         self._read_once()
+        if None in self._journal.column("created_at").values():
+            self.refresh()  # a listing may have missed the first of two files that appeared while it was made
         problems = dict(self._journal.problems)
         for record, created_at in self._journal.column("created_at").items():
             if record.startswith("."):

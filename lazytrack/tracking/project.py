@@ -82,8 +82,9 @@ class Project:
         self._experiments: dict[str, Experiment] = {}
         self._dirty: dict[str, Experiment] = {}
         self._doomed: set[str] = set()
-        self._lock = threading.RLock()
+        # Locks are taken in this order: of the save, of an experiment's ledger, of the project, of the journal.
         self._save_lock = threading.RLock()
+        self._lock = threading.RLock()
         self._head = read_head(self._files, self._head_name, kind="project")
         if self._head is None and mode == "r":
             warnings.warn(f"there is no project at {self.fpath}: reading an empty one", UserWarning, stacklevel=2)
@@ -186,9 +187,11 @@ class Project:
             Whether the least value is the best.
         """
         self._read_once()
-        with self._lock:  # an experiment that nobody touched is not built for one number
-            values = self._journal.column(f"metrics.{metric}")
-            values |= {slug: experiment.metrics.get(metric) for slug, experiment in self._experiments.items()}
+        with self._lock:
+            held = list(self._experiments.items())
+        # An experiment that nobody touched is not built for one number.
+        values = self._journal.column(f"metrics.{metric}")
+        values |= {slug: experiment.metrics.get(metric) for slug, experiment in held}
         numbers = [
             (value, slug)
             for slug, stored in values.items()

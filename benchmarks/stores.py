@@ -17,11 +17,7 @@ import payload
 from lazytrack import Project
 from lazytrack.files import open_files
 from lazytrack.files.local import LocalFiles
-from lazytrack.journal import Journal
-
-AGE_SECONDS = 20 * 60
-"""Twice the time that packed files are kept for, so the next packer deletes what is replaced."""
-_AGE_EVERY = 500
+from lazytrack.journal import Journal, packing
 
 
 @dataclass
@@ -66,27 +62,19 @@ def counted() -> Iterator[Traffic]:
         LocalFiles.open_write, LocalFiles.claim, LocalFiles.read = originals
 
 
-def age(path: str | Path) -> None:
-    """Make all files of a project's log and packs look older, as if nothing had been saved for a while."""
-    folder = Path(path).with_suffix("")
-    for file in [*folder.glob("log/*.json"), *folder.glob("packs/*.json")]:
-        modified = file.stat().st_mtime - AGE_SECONDS
-        os.utime(file, (modified, modified))
-
-
 def grow(path: str, size: int, *, aged: bool, artifact: bool = False) -> dict[str, Any]:
     """Log `size` experiments with a save for each, and return what that wrote.
 
-    An aged project looks every now and then as if time had passed, so replaced files are deleted, as they are in one
-    that grew over weeks; in another everything happened within minutes, and nothing is deleted yet.
+    In an aged project replaced files are deleted by the next packer, as they are in one that grew over weeks; in
+    another everything happened within minutes, and nothing is deleted yet.
     """
+    if aged:
+        packing.GRACE_SECONDS = 0
     project = Project(path)
     with counted() as traffic:
         for number in range(size):
             payload.log(project, number, artifact=artifact)
             project.save()
-            if aged and number % _AGE_EVERY == _AGE_EVERY - 1:
-                age(path)
     if len(Project(path, mode="r")) != size:
         raise RuntimeError(f"{size} experiments were saved, and {len(Project(path, mode='r'))} are there")
     journal = Journal(open_files(project.folder))

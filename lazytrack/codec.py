@@ -282,16 +282,20 @@ def store(value: Any) -> Any:
     return value
 
 
-def unstore(value: Any) -> Any:
-    """Return the plain value that a stored one stands for. An escape it does not know is left as it is."""
-    if isinstance(value, list):
-        return [unstore(item) for item in value]
-    if not isinstance(value, dict):
+def unstore(value: Any, room: int = MAX_DEPTH) -> Any:
+    """Return the plain value that a stored one stands for. An escape it does not know is left as it is.
+
+    Raises
+    ------
+    ValueError
+        When it is nested deeper than anything that was logged can be.
+    """
+    if not isinstance(value, (dict, list)):
         return value
-    if len(value) == 1:
+    if isinstance(value, dict) and len(value) == 1:
         [(key, inner)] = value.items()
         if key == "dict" and isinstance(inner, dict):
-            return {name: unstore(item) for name, item in inner.items()}
+            return {name: unstore(item, _below(room)) for name, item in inner.items()}
         if key == "float" and isinstance(inner, str) and inner in _SPECIAL:
             return _SPECIAL[inner]
         if key == "int" and isinstance(inner, str):
@@ -299,7 +303,16 @@ def unstore(value: Any) -> Any:
                 return int(inner)
             except ValueError:
                 return value
-    return {key: unstore(item) for key, item in value.items()}
+    room = _below(room)
+    if isinstance(value, list):
+        return [unstore(item, room) for item in value]
+    return {key: unstore(item, room) for key, item in value.items()}
+
+
+def _below(room: int) -> int:
+    if room == 0:
+        raise ValueError(f"is nested deeper than {MAX_DEPTH} containers")
+    return room - 1
 
 
 def store_number(value: Any) -> Any:
@@ -309,11 +322,17 @@ def store_number(value: Any) -> Any:
     return [store_number(item) for item in value] if isinstance(value, list) else value
 
 
-def unstore_number(value: Any) -> Any:
-    """Return the plain metric a stored one stands for."""
+def unstore_number(value: Any, room: int = MAX_DEPTH) -> Any:
+    """Return the plain metric a stored one stands for. What is no metric is left as it is.
+
+    Raises
+    ------
+    ValueError
+        When it is a list nested deeper than anything that was logged can be.
+    """
     if isinstance(value, str):
         return _SPECIAL.get(value, value)
-    return [unstore_number(item) for item in value] if isinstance(value, list) else value
+    return [unstore_number(item, _below(room)) for item in value] if isinstance(value, list) else value
 
 
 def special(value: float) -> str:

@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# The keys of the user who runs the tests are none of their business; the processes that tests start inherit this one.
+os.environ["LAZYTRACK_SIGNING_KEY"] = "only-for-the-tests-of-lazytrack"
+
 
 def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -15,7 +15,7 @@ CLASSES = {
 DRAWN = [
     (len(line) - len(line.lstrip("│├└─ ")), *match.groups())
     for line in inspect.getdoc(errors).splitlines()
-    if (match := re.search(r"([A-Z]\w+(?:Error|Warning))(?: \((\w+)\))?(?: {2,}|$)", line))
+    if (match := re.search(r"([A-Z]\w+(?:Error|Warning|Failed|Lost))(?: \((\w+)\))?(?: {2,}|$)", line))
 ]
 """The tree at the top of the module: how far each class is set in, its name, and the builtin it refines."""
 

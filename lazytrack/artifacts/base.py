@@ -25,11 +25,18 @@ class StoredFile:
         In hexadecimal.
     size
         In bytes.
+    record, field
+        Where the store names it, such as ``artifacts.model`` of an experiment.
+    signature
+        By who wrote it, where reading it could run code; see `lazytrack.artifacts.trust`.
     """
 
     path: str
     sha256: str
     size: int
+    record: str = ""
+    field: str = ""
+    signature: str | None = None
 
 
 def _aware_or_none(time: datetime | None) -> datetime | None:

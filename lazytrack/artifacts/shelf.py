@@ -2,34 +2,48 @@
 
 import hashlib
 import io
-from datetime import datetime
-from typing import IO, Any, ClassVar, cast
+import logging
+import shutil
+from collections.abc import Callable
+from typing import IO, Any, cast
 
-import attrs
-
-from lazytrack import codec, naming
+from lazytrack import naming
 from lazytrack.artifacts.base import Artifact, StoredFile, text_or_bytes
-from lazytrack.artifacts.registry import get_handler
-from lazytrack.errors import ArtifactLoadError
+from lazytrack.artifacts.entries import UnreadableArtifact
+from lazytrack.errors import ArtifactLoadError, UnsafePathError
 from lazytrack.files import Files
 
 _BUFFER_BYTES = 2**20
+_FOLDER = "artifacts"
+_log = logging.getLogger(__name__)
 
 
 class Shelf:
     """The folder ``artifacts`` of a store.
 
+    Equal content is not written twice: a file whose digest is known already is named again instead.
+
     Parameters
     ----------
     files
         The store's folder.
+    learn
+        Called with the size of what is being written, in bytes, before its digest is looked for: tell of more files
+        by `know`.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, *, learn: Callable[[int], None] | None = None) -> None:
         self._files = files
+        self._learn = learn
+        self._known: dict[str, StoredFile] = {}
+        self._checked: set[str] = set()
+
+    def know(self, stored: StoredFile) -> None:
+        """Take note that a record names this file; whether it is what the record says is found out when it matters."""
+        self._known.setdefault(stored.sha256, stored)
 
     def write(self, artifact: Artifact, *, owner: str = "") -> StoredFile:
-        """Stream an artifact's value to a file of its own, below the folder `owner`.
+        """Stream an artifact's value to a file of its own, below the folder `owner`, unless there is an equal one.
 
         Raises
         ------
@@ -38,17 +52,45 @@ class Shelf:
         Exception
             Whatever the handler raises; then no file is left.
         """
-        folder = "/".join(["artifacts", *([owner] if owner else []), naming.safe_part(artifact.name)])
+        folder = "/".join([_FOLDER, *([owner] if owner else []), naming.safe_part(artifact.name)])
         path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
         naming.check_inside(path)  # `owner` may be a record that a stranger named
+        twin = None
         with self._files.open_write(path) as upload:
             try:
                 with text_or_bytes(io.BufferedWriter(upload, _BUFFER_BYTES), binary=artifact.binary) as buf:
                     artifact.write(artifact.value, buf, **artifact.writer_kwargs)
+                twin = self._twin(upload.sha256, upload.size)
             except BaseException:
                 upload.abort()
                 raise
-        return StoredFile(path=path, sha256=upload.sha256, size=upload.size)
+            if twin is not None:
+                upload.abort()
+        stored = twin or StoredFile(path=path, sha256=upload.sha256, size=upload.size)
+        self._known[stored.sha256] = stored
+        self._checked.add(stored.path)
+        return stored
+
+    def copy(self, stored: StoredFile, source: "Shelf") -> None:
+        """Copy a file from another store to the same place in this one, its bytes checked on the way.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When it is gone there, or holds other bytes; then nothing is written.
+        UnsafePathError
+            When the record points out of the store.
+        """
+        _check_path(stored.path)
+        if self._holds(stored):
+            return
+        with source.open(stored.path, "an artifact") as raw, self._files.open_write(stored.path) as upload:
+            shutil.copyfileobj(raw, upload, _BUFFER_BYTES)
+            if upload.sha256 != stored.sha256:
+                upload.abort()
+                raise ArtifactLoadError(
+                    _altered("an artifact", source.where(stored.path), upload.sha256, stored.sha256)
+                )
 
     def read(self, artifact: Artifact, **kwargs: Any) -> Any:
         """Return the object in an artifact's file, whose bytes are checked before the handler sees any of them.
@@ -65,148 +107,80 @@ class Shelf:
         stored = artifact.stored
         if stored is None:
             raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet: save the project first")
-        naming.check_inside(stored.path)
-        where = f"{self._files.url}/{stored.path}"
-        try:
-            raw = self._files.open_read(stored.path)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ArtifactLoadError(f"the file of artifact {artifact.name!r} is gone: {where}") from error
-        with raw:
+        _check_path(stored.path)
+        what = f"artifact {artifact.name!r}"
+        with self.open(stored.path, what) as raw:
             # The same open file is checked and then read: one put in its place in between is not looked at.
             found = hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
             if found != stored.sha256:
-                raise ArtifactLoadError(
-                    f"the file of artifact {artifact.name!r} is not the one that was saved: {where} "
-                    f"has sha256 {found}, recorded is {stored.sha256}"
-                )
+                raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
             raw.seek(0)
             with text_or_bytes(raw, binary=artifact.binary) as buf:
                 return artifact.read(buf, **kwargs)
 
+    def open(self, path: str, what: str) -> IO[bytes]:
+        """Open a file for reading; `what` names its artifact in errors.
 
-# --- entries: what a record says of an artifact ---
+        Raises
+        ------
+        ArtifactLoadError
+            When it is gone.
+        """
+        try:
+            return self._files.open_read(path)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise ArtifactLoadError(f"the file of {what} is gone: {self.where(path)}") from error
 
+    def where(self, path: str) -> str:
+        """Return a file's whole path or URL."""
+        return f"{self._files.url}/{path}"
 
-@attrs.frozen(kw_only=True)
-class _Entry:
-    """What a record keeps of an artifact, besides its name: the handler's fields and the file's."""
+    def _twin(self, sha256: str, size: int) -> StoredFile | None:
+        """Return a file that is there already and holds what has just been written."""
+        if self._learn is not None:
+            self._learn(size)
+        known = self._known.get(sha256)
+        if known is None:
+            return None
+        if self._holds(known):
+            return StoredFile(path=known.path, sha256=sha256, size=size)
+        del self._known[sha256]
+        return None
 
-    handler: str
-    fname: str
-    version: int
-    created_at: datetime
-    expiry: datetime | None = None
-    environment: dict[str, Any] = attrs.Factory(dict)
-    path: str
-    sha256: str
-    size: int
+    def _holds(self, stored: StoredFile) -> bool:
+        """Tell whether a file is there with the bytes that its record says.
 
-
-def to_entry(artifact: Artifact, stored: StoredFile) -> dict[str, Any]:
-    """Return what a record keeps of an artifact whose file is `stored`, as strict JSON."""
-    entry = _Entry(
-        handler=artifact.alias,
-        fname=artifact.fname,
-        version=artifact.version,
-        created_at=artifact.created_at,
-        expiry=artifact.expiry,
-        environment=codec.converter.unstructure(artifact.environment()),
-        path=stored.path,
-        sha256=stored.sha256,
-        size=stored.size,
-    )
-    return {key: value for key, value in codec.converter.unstructure(entry).items() if value not in (None, {})}
-
-
-def from_entry(name: str, entry: Any) -> Artifact:
-    """Return the handler a record's entry describes, without its value.
-
-    Where its handler is not installed, or the entry makes no sense, that is an `UnreadableArtifact`: it does not
-    hide the artifacts beside it.
-    """
-    try:
-        return _from_entry(name, codec.converter.structure(entry, _Entry))
-    except Exception as error:  # noqa: BLE001  (a plug-in may raise anything)
-        known = entry if isinstance(entry, dict) else {}
-        return UnreadableArtifact(
-            name=name,
-            fname=str(known.get("fname", "")),
-            version=version if isinstance(version := known.get("version"), int) else 0,
-            dirty=False,
-            alias=str(known.get("handler", "")),
-            reason=f"{type(error).__name__}: {error}",
-        )
+        One that this process did not write is read: its record may be wrong, and what is saved now must not be lost
+        to that.
+        """
+        try:
+            _check_path(stored.path)
+            if self._files.stat(stored.path).size != stored.size:
+                return False
+            if stored.path not in self._checked:
+                with self._files.open_read(stored.path) as raw:
+                    found = hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
+                if found != stored.sha256:
+                    return False
+                self._checked.add(stored.path)
+        except (OSError, UnsafePathError) as error:
+            _log.debug("%s is not used again: %s", self.where(stored.path), error)
+            return False
+        return True
 
 
-def _from_entry(name: str, entry: _Entry) -> Artifact:
-    handler = get_handler(entry.handler)
-    types = handler.environment_fields()
-    artifact = handler.construct(
-        name=name,
-        fname=entry.fname,
-        created_at=entry.created_at,
-        expiry=entry.expiry,
-        version=entry.version,
-        dirty=False,
-        **{k: codec.converter.structure(v, types[k]) for k, v in entry.environment.items() if k in types},
-    )
-    artifact.stored = StoredFile(path=entry.path, sha256=entry.sha256, size=entry.size)
-    return artifact
-
-
-@attrs.define(kw_only=True)
-class UnreadableArtifact(Artifact):
-    """Stands for an artifact that cannot be read here; reading it says why.
-
-    Parameters
-    ----------
-    alias
-        Of the handler it was written with.
-    reason
-        Why it cannot be read.
-    """
-
-    suffix: ClassVar[str] = ""
-    binary: ClassVar[bool] = True
-
-    alias: str = attrs.field()  # type: ignore[misc]  # of every other handler this is the class's
-    reason: str = attrs.field(repr=True)
-
-    @classmethod
-    def environment_fields(cls) -> dict[str, Any]:
-        """Return nothing: which environment it was written in is not known."""
-        return {}
-
-    @classmethod
-    def read(cls, buf: IO[Any], **kwargs: Any) -> Any:
-        """Refuse: there is nothing to read it with."""
-        raise NotImplementedError
-
-    @classmethod
-    def write(cls, obj: Any, buf: IO[Any], **kwargs: Any) -> None:
-        """Refuse: there is nothing to write it with."""
-        raise NotImplementedError
-
-
-def check_environment(artifact: Artifact) -> None:
-    """Refuse an artifact that was written in another environment than this one.
+def _check_path(path: str) -> None:
+    """Refuse a path that a record must not name: any but those of artifact files.
 
     Raises
     ------
-    ArtifactLoadError
-        Which shows what was recorded and what is here.
+    UnsafePathError
+        When it is outside the folder of the artifacts.
     """
-    if isinstance(artifact, UnreadableArtifact):
-        return
-    present = type(artifact).construct(name=artifact.name)
-    if artifact != present:
-        here = present.environment()
-        differences = ", ".join(
-            f"{field} was {value!r} and is {here[field]!r} here"
-            for field, value in artifact.environment().items()
-            if value != here[field]
-        )
-        raise ArtifactLoadError(
-            f"artifact {artifact.name!r} was written in another environment: {differences}; "
-            "load_artifact(..., validate=False) tries all the same"
-        )
+    naming.check_inside(path)
+    if not path.startswith(f"{_FOLDER}/"):
+        raise UnsafePathError(f"path {path[:200]!r} is no artifact's: those are below {_FOLDER!r}")
+
+
+def _altered(what: str, where: str, found: str, recorded: str) -> str:
+    return f"the file of {what} is not the one that was saved: {where} has sha256 {found}, recorded is {recorded}"

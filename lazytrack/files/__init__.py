@@ -2,18 +2,31 @@
 
 import importlib
 import os
+import posixpath
 import re
 from typing import Any
 
 from lazytrack.files.base import Files, Stat, Upload, is_of_the_file
 
-__all__ = ["Files", "Stat", "Upload", "is_of_the_file", "open_files", "split"]
+__all__ = [
+    "Files",
+    "Stat",
+    "Upload",
+    "is_of_the_file",
+    "join",
+    "open_files",
+    "open_private",
+    "protocol",
+    "relative",
+    "split",
+]
 
 _ADAPTERS = {
     "file": ("lazytrack.files.local", "LocalFiles"),
     "local": ("lazytrack.files.local", "LocalFiles"),
     "memory": ("lazytrack.files.memory", "MemoryFiles"),
 }
+_LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")
 
@@ -36,24 +49,62 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         When the filesystem has no such option.
     """
     path = os.fspath(url)
-    protocol, rest = _protocol(path)
-    if protocol not in _ADAPTERS:
+    scheme, rest = _protocol(path)
+    if scheme not in _ADAPTERS:
         known = ", ".join(sorted(_ADAPTERS))
-        raise ValueError(f"cannot keep a store at {path!r}: no adapter for {protocol!r}; known: {known}")
-    if unknown := sorted(options.keys() - _OPTIONS.get(protocol, set())):
+        raise ValueError(f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}")
+    if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
         raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
-    module, name = _ADAPTERS[protocol]
+    module, name = _ADAPTERS[scheme]
     files: Files = getattr(importlib.import_module(module), name)(rest, **options)
     return files
 
 
+def open_private(folder: str) -> Files:
+    """Return the files below a local folder; what is written there may be read by this user alone."""
+    from lazytrack.files.local import LocalFiles  # noqa: PLC0415  (as every adapter, when it is needed)
+
+    return LocalFiles(folder, private=True)
+
+
 def split(url: str) -> tuple[str, str]:
     """Return a URL's folder and the name in it: ``("s3://b/churn", "project.json")``."""
-    protocol, rest = _protocol(url)
-    if protocol in {"file", "local"}:
+    scheme, rest = _protocol(url)
+    if scheme in _LOCAL:
         return os.path.split(os.path.abspath(rest))
     folder, _, name = rest.rstrip("/").rpartition("/")
     return url[: len(url) - len(rest)].lower() + folder, name
+
+
+def protocol(url: str) -> str:
+    """Return what a URL begins with, such as ``s3``; of a path that is ``file``."""
+    return _protocol(url)[0]
+
+
+def relative(url: str, folder: str) -> str:
+    """Return a path or URL as it is seen from `folder`, with ``/``; as it is where no way leads there."""
+    scheme, path = _protocol(url)
+    other, start = _protocol(folder)
+    if scheme != other:
+        return url
+    if scheme in _LOCAL:
+        try:
+            return os.path.relpath(path, start).replace(os.sep, "/")
+        except ValueError:  # another drive
+            return url
+    if path.split("/")[0] != start.split("/")[0]:  # another bucket
+        return url
+    return posixpath.relpath(path, start)
+
+
+def join(folder: str, path: str) -> str:
+    """Return what `relative` was given: the path or URL that `path` means where it stands in `folder`."""
+    if _PROTOCOL.match(path) or os.path.isabs(path):
+        return path
+    scheme, start = _protocol(folder)
+    if scheme in _LOCAL:
+        return os.path.normpath(os.path.join(start, path))
+    return folder[: len(folder) - len(start)] + posixpath.normpath(posixpath.join(start, path))
 
 
 def _protocol(url: str) -> tuple[str, str]:

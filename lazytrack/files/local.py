@@ -21,14 +21,21 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 class LocalFiles(Files):
     """Files below a local folder.
 
-    A new file is written to a hidden neighbour, synced, and renamed into place; then the folder is synced.
-    The neighbour is in the same folder because a rename is atomic only within one filesystem.
+    A new file is written under a hidden name, synced, and renamed into place; then the folder is synced. The hidden
+    file is in the same folder, or in the nearest one above that is there, because a rename is atomic only within one
+    filesystem; so a file that is given up leaves no folder behind.
+
+    Parameters
+    ----------
+    private
+        Whether only this user may read what is written.
     """
 
     can_claim = True
 
-    def __init__(self, folder: str, **options: Any) -> None:
+    def __init__(self, folder: str, *, private: bool = False, **options: Any) -> None:
         self.url = os.path.abspath(folder)
+        self._mode = 0o600 if private else 0o666
         self._options = options
 
     @functools.cached_property
@@ -50,15 +57,16 @@ class LocalFiles(Files):
 
     def claim(self, path: str, data: bytes) -> bool:
         target = self._path(path)
-        temporary = _neighbour(target)
+        _make_folder(os.path.dirname(target))
+        temporary, file = self._hidden(target)
         try:
-            with _new_file(temporary) as file:
+            with file:
                 _write_synced(file, data)
             ours = _link(temporary, target)
         finally:
             _discard(temporary)
         if ours is None:  # no hard links here: the next best is a file that may be seen while it is written
-            ours = _exclusive(target, data)
+            ours = _exclusive(target, data, self._mode)
         self._settle(os.path.dirname(target))
         return ours
 
@@ -88,15 +96,15 @@ class LocalFiles(Files):
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[Upload]:
         target = self._path(path)
-        temporary = _neighbour(target)
+        temporary, file = self._hidden(target)
         try:
-            with _new_file(temporary) as file:
+            with file:
                 upload = Upload(file)
                 yield upload
                 if not upload.aborted:
                     os.fsync(file.fileno())
             if not upload.aborted:
-                os.replace(temporary, target)
+                _put_in_place(temporary, target)
         except BaseException:
             _discard(temporary)
             raise
@@ -104,6 +112,22 @@ class LocalFiles(Files):
             _discard(temporary)
         else:
             self._settle(os.path.dirname(target))
+
+    def _hidden(self, target: str) -> tuple[str, io.FileIO]:
+        """Open a new hidden file in the folder of `target`, or where that has yet to be made in one above it."""
+        folder, name = os.path.split(target)
+        while True:
+            path = os.path.join(folder, f".{name[:60]}.{naming.unique()}.tmp")
+            try:
+                return path, open(path, "xb", buffering=0, opener=self._opener)
+            except FileNotFoundError:
+                if folder == self.url:
+                    _make_folder(folder)
+                else:
+                    folder = os.path.dirname(folder)
+
+    def _opener(self, path: str, flags: int) -> int:
+        return os.open(path, flags, self._mode)
 
     def _settle(self, folder: str) -> None:
         """Sync a folder that has got a new file, and those above that may be as new.
@@ -128,24 +152,19 @@ def _discard(temporary: str) -> None:
         os.unlink(temporary)
 
 
-def _neighbour(target: str) -> str:
-    folder, name = os.path.split(target)
-    return os.path.join(folder, f".{name[:60]}.{naming.unique()}.tmp")
-
-
-def _new_file(path: str) -> io.FileIO:
+def _put_in_place(temporary: str, target: str) -> None:
     try:
-        return open(path, "xb", buffering=0)
+        os.replace(temporary, target)
     except FileNotFoundError:
-        _make_folder(os.path.dirname(path))
-        return open(path, "xb", buffering=0)
+        _make_folder(os.path.dirname(target))
+        os.replace(temporary, target)
 
 
 def _make_folder(folder: str) -> None:
     """Make a folder and those above it; `LocalFiles._settle` makes sure that a crash does not forget them."""
-    parent = os.path.dirname(folder)
-    if not os.path.isdir(parent):
-        _make_folder(parent)
+    if os.path.isdir(folder):
+        return
+    _make_folder(os.path.dirname(folder))
     _settled.discard(folder)
     _made.add(folder)
     with contextlib.suppress(FileExistsError):
@@ -176,9 +195,9 @@ def _link(temporary: str, target: str) -> bool | None:
     return True
 
 
-def _exclusive(target: str, data: bytes) -> bool:
+def _exclusive(target: str, data: bytes, mode: int) -> bool:
     try:
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     except FileExistsError:
         return False
     try:

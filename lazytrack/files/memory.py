@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
@@ -11,6 +12,16 @@ from fsspec.implementations.memory import MemoryFileSystem
 from lazytrack.files.base import Files, Stat, Upload
 
 _lock = threading.RLock()
+
+
+def _reset_lock() -> None:
+    """Make the lock anew in a forked child, where the thread that held it does not exist."""
+    global _lock  # noqa: PLW0603  (one lock for the one store that fsspec has)
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_lock)
 
 
 class MemoryFiles(Files):

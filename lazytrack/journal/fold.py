@@ -14,6 +14,8 @@ _SILENT = {"at", "by", "record"}
 """The keys of a patch that change nothing."""
 _KNOWN = _SILENT | {"set", "unset", "delete"}
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
+_MANY = 64
+"""So many patches more than needed a record may have before they are compacted."""
 
 
 def compact(patches: Iterable[Patch]) -> list[Patch]:
@@ -95,6 +97,32 @@ class State:
             return _NO_FIELDS
         return known.get("set", _NO_FIELDS) if isinstance(known, dict) else known.fields
 
+    def get(self, record: str, field: str) -> Any:
+        """Return the stored value of one field of a record, None where it has none."""
+        known = self._records.get(record, _NO_FIELDS)
+        return known.get(field) if isinstance(known, _Fold) else known.get("set", _NO_FIELDS).get(field)
+
+    def patches(self, record: str) -> list[Patch]:
+        """Return the patches of a record that still count, ordered by ``at``."""
+        known = self._records.get(record)
+        if known is None:
+            return []
+        return [known] if isinstance(known, dict) else list(known.patches)
+
+    def news(self, patches: Iterable[Patch]) -> list[Patch]:
+        """Return what `patches` say that is not known here, or only by a patch that is older."""
+        result = []
+        for patch in patches:
+            if patch["record"] in self.deleted:
+                continue
+            latest = {field: known["at"] for known in self.patches(patch["record"]) for field in _fields(known)}
+            changes = {k: v for k, v in patch.get("set", _NO_FIELDS).items() if latest.get(k, "") < patch["at"]}
+            gone = [field for field in patch.get("unset", ()) if latest.get(field, "") < patch["at"]]
+            if changes or gone:
+                smaller = {key: value for key, value in patch.items() if key not in {"set", "unset"}}
+                result.append(smaller | ({"set": changes} if changes else {}) | ({"unset": gone} if gone else {}))
+        return result
+
     def created(self) -> dict[str, str | None]:
         """Return each record with the logical time at which its ``created_at`` was set, None where it is not."""
         return {
@@ -107,43 +135,77 @@ class State:
     def column(self, field: str) -> dict[str, Any]:
         """Return each record with the stored value of one field, None where it has none."""
         return {
-            record: (known.get("set", _NO_FIELDS) if isinstance(known, dict) else known.fields).get(field)
+            record: known.get("set", _NO_FIELDS).get(field) if isinstance(known, dict) else known.get(field)
             for record, known in self._records.items()
         }
 
 
 class _Fold:
-    """The state of a record of several patches."""
+    """The state of a record of several patches.
 
-    __slots__ = ("_created", "_fields", "_patches", "_stale")
+    A patch that is newer than all others, as those of this process's own saves are, changes the state in place, so
+    that a save costs what it changes. Any other makes it be folded anew when it is asked for.
+    """
+
+    __slots__ = ("_created", "_fields", "_handed_out", "_last", "_limit", "_patches", "_stale")
 
     def __init__(self, patches: list[Patch]) -> None:
         self._patches = patches
         self._fields: dict[str, Any] = {}
         self._created: str | None = None
+        self._last = ""
+        self._limit = _MANY
         self._stale = True
+        self._handed_out = False
 
     def add(self, patch: Patch) -> None:
         self._patches.append(patch)
-        self._stale = True
+        if len(self._patches) > self._limit or patch["at"] <= self._last:
+            self._stale = True
+        if not self._stale:
+            self._apply(patch)
 
     @property
     def fields(self) -> dict[str, Any]:
         self._refold()
+        self._handed_out = True
         return self._fields
+
+    def get(self, field: str) -> Any:
+        self._refold()
+        return self._fields.get(field)
 
     @property
     def created(self) -> str | None:
         self._refold()
         return self._created
 
+    @property
+    def patches(self) -> list[Patch]:
+        self._patches = compact(self._patches)
+        return self._patches
+
     def _refold(self) -> None:
         if self._stale:
-            self._patches = compact(self._patches)
-            self._fields = {k: v for patch in self._patches for k, v in patch.get("set", _NO_FIELDS).items()}
-            setters = [patch["at"] for patch in self._patches if "created_at" in patch.get("set", _NO_FIELDS)]
-            self._created = setters[0] if setters else None
+            self._fields, self._created, self._handed_out = {}, None, False
+            for patch in self.patches:
+                self._apply(patch)
+            self._limit = 2 * len(self._patches) + _MANY
             self._stale = False
+
+    def _apply(self, patch: Patch) -> None:
+        """Fold in a patch that is newer than all before it."""
+        changes = patch.get("set", _NO_FIELDS)
+        if self._handed_out:  # another thread may be going through it
+            self._fields, self._handed_out = dict(self._fields), False
+        for field in _fields(patch):
+            self._fields.pop(field, None)
+        self._fields.update(changes)
+        if "created_at" in changes:
+            self._created = patch["at"]
+        elif "created_at" in patch.get("unset", ()):
+            self._created = None
+        self._last = patch["at"]
 
 
 def _fields(patch: Patch) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Journal:
 
     # --- writing ---
 
-    def append(self, changes: Iterable[dict[str, Any]], *, by: str) -> str:
+    def append(self, changes: Iterable[dict[str, Any]], *, by: str, copies: Iterable[Patch] = ()) -> str:
         """Write one log file with a patch for each of `changes`, and return its logical time.
 
         When this returns, the patches survive a crash, and no other writer can undo them.
@@ -56,6 +56,8 @@ class Journal:
             them: they must not be modified afterwards.
         by
             Who writes.
+        copies
+            Patches of another store, which keep who made them and when.
 
         Raises
         ------
@@ -63,7 +65,7 @@ class Journal:
             When the file cannot be written. It may have been, all the same: writing the changes again is right.
         """
         at = self._clock.tick()
-        patches = [{"at": at, "by": by, **change} for change in changes]
+        patches = [*copies, *({"at": at, "by": by, **change} for change in changes)]
         name = f"log/{at}.json"
         self._files.create(name, document.compose("log", id=at, patches=patches))
         with self._lock:
@@ -90,6 +92,27 @@ class Journal:
         with self._lock:
             return self._state.fields(record)
 
+    def get(self, record: str, field: str) -> Any:
+        """Return the stored value of one field of a record, None where it has none."""
+        with self._lock:
+            return self._state.get(record, field)
+
+    def patches(self, record: str) -> list[Patch]:
+        """Return the patches of a record that still count, ordered by ``at``."""
+        with self._lock:
+            return self._state.patches(record)
+
+    def news(self, patches: Iterable[Patch]) -> list[Patch]:
+        """Return what `patches` say that was not read or written so far, or is older here."""
+        with self._lock:
+            return self._state.news(patches)
+
+    @property
+    def deleted(self) -> frozenset[str]:
+        """The records of which a delete was seen."""
+        with self._lock:
+            return frozenset(self._state.deleted)
+
     def column(self, field: str) -> dict[str, Any]:
         """Return each record with the stored value of one field; None where it has none."""
         with self._lock:
@@ -105,8 +128,12 @@ class Journal:
         return record in self._state.deleted
 
     def absorb(self, patches: Sequence[Patch]) -> None:
-        """Fold in patches that stand in the store's head."""
+        """Fold in patches that stand elsewhere: in the store's head, or in another store."""
         self._fold(patches)
+
+    def reset_lock(self) -> None:
+        """Make the lock anew in a forked child, where the thread that held it does not exist."""
+        self._lock = threading.RLock()
 
     def refresh(self) -> set[str]:
         """Read what is new in the store, and return the names of the records it speaks of.

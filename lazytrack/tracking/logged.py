@@ -1,19 +1,36 @@
 """What experiments and tests have in common: parameters, metrics and artifacts, and the fields they are stored as."""
 
+import enum
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from lazytrack import codec, naming
-from lazytrack.artifacts import Artifact, Shelf, check_environment, from_entry, get_handler
-from lazytrack.errors import ArtifactLoadError, ArtifactLogError
+from lazytrack.artifacts import Artifact, StoredFile, check_environment, from_entry, get_handler
+from lazytrack.artifacts.entries import stored_in
+from lazytrack.artifacts.trust import check_trust
+from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owned import Section
 
-MISSING = object()
+if TYPE_CHECKING:
+    from lazytrack.tracking.experiment import Experiment
+
+
+class Missing(enum.Enum):
+    """The one value that no field has."""
+
+    MISSING = enum.auto()
+
+
+MISSING = Missing.MISSING
 """Stands for the value of a field that is not there any more."""
 
+_IS_ARTIFACT = re.compile(r"(?:tests\.[^.]+\.)?artifacts\.")
 _SECTIONS: dict[str, tuple[Callable[[Any, str], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
     "": (codec.plain, codec.store, codec.unstore),
     "parameters.": (codec.plain, codec.store, codec.unstore),
@@ -39,13 +56,19 @@ class Logged:
 
     # --- where it stands; subclasses know ---
 
-    def _stored(self) -> Mapping[str, Any]:
-        """Return the record's stored fields."""
+    @property
+    def _whole(self) -> "Experiment | None":
+        """The experiment that this is or belongs to; None where it belongs to none yet."""
         raise NotImplementedError
 
-    def _shelf(self) -> Shelf | None:
-        """Return where its artifact files are; None before it belongs to a project."""
-        raise NotImplementedError
+    def _stored(self) -> Mapping[str, Any]:
+        """Return the record's stored fields."""
+        return {} if self._whole is None else self._whole._owner._journal.fields(self._whole.slug)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something was changed since the last save."""
+        return any(field.startswith(self._prefix) for field in list(self._ledger.changed))
 
     # --- logging ---
 
@@ -68,6 +91,16 @@ class Logged:
         """
         self.metrics[name] = value
 
+    def log_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Log several metrics at once: all of them, or, where one is refused, none.
+
+        Parameters
+        ----------
+        metrics
+            Values by name; see `log_metric`, also for what is raised.
+        """
+        self._section("metrics.").log(metrics)
+
     def log_parameter(self, name: str, value: Any) -> None:
         """Log a parameter, which holds from then on the JSON value that `value` stands for.
 
@@ -79,6 +112,16 @@ class Logged:
             When this may not be changed.
         """
         self.parameters[name] = value
+
+    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Log several parameters at once: all of them, or, where one is refused, none.
+
+        Parameters
+        ----------
+        parameters
+            Values by name; see `log_parameter`, also for what is raised.
+        """
+        self._section("parameters.").log(parameters)
 
     def log_artifact(
         self,
@@ -139,13 +182,15 @@ class Logged:
             self._ledger.note(f"{self._prefix}artifacts.{name}")
             artifacts[name] = artifact
 
-    def load_artifact(self, name: str, validate: bool = True, **kwargs: Any) -> Any:
+    def load_artifact(self, name: str, validate: bool = True, *, trust: bool = False, **kwargs: Any) -> Any:
         """Read an artifact back.
 
         Parameters
         ----------
         validate
             Refuse one that was written in another environment, such as another version of Python.
+        trust
+            Read one that could run code, such as a pickle, also where no key that is held here has signed it.
         kwargs
             For the handler's reader.
 
@@ -154,20 +199,29 @@ class Logged:
         ArtifactLoadError
             When there is none of that name, it is not saved yet, its file is gone or altered, or the environment
             differs.
+        UntrustedArtifactError
+            When reading it could run code, and it is not signed by a key that is held here.
         ValueError
             When its handler is not installed.
         """
         artifact = self._artifact_map().get(name)
-        shelf = self._shelf()
         if artifact is None:
             known = ", ".join(repr(known) for known in self._artifact_map()) or "none"
             raise ArtifactLoadError(f"no artifact {name!r} here; known: {known}")
-        if artifact.dirty or shelf is None:
+        if artifact.dirty or self._whole is None:
             raise ArtifactLoadError(f"artifact {name!r} is not saved yet: save the project, then load it")
+        if not trust:
+            check_trust(artifact)
         _warn_output_only(artifact, "may not come back as the object it was")
+        if artifact.expiry is not None and artifact.expiry <= naming.now():
+            warnings.warn(
+                f"artifact {name!r} expired at {naming.iso(artifact.expiry)}: it should not be used any more",
+                UserWarning,
+                stacklevel=2,
+            )
         if validate:
             check_environment(artifact)
-        return shelf.read(artifact, **kwargs)
+        return self._whole._owner._shelf_of(artifact).read(artifact, **kwargs)
 
     # --- sections ---
 
@@ -214,18 +268,29 @@ class Logged:
         prefix = self._prefix + name
         start = len(prefix)
         unstore = _SECTIONS[name][2]
-        return [
-            (field[start:], value if type(value) is float else unstore(value))
-            for field, value in self._stored().items()
-            if field.startswith(prefix) and (name or "." not in field[start:])
-        ]
+        stored = self._stored()
+        fields = [field for field in stored if field.startswith(prefix) and (name or "." not in field[start:])]
+        try:
+            return [(f[start:], v if type(v := stored[f]) is float else unstore(v)) for f in fields]
+        except ValueError:
+            return [(f[start:], unstore(stored[f])) for f in fields if self._is_sound(f, stored[f], unstore)]
+
+    def _is_sound(self, field: str, value: Any, unstore: Callable[[Any], Any]) -> bool:
+        """Tell whether a stored value can be held, and warn where it cannot: it hides no other."""
+        try:
+            unstore(value)
+        except ValueError as error:
+            warnings.warn(f"{field} of {self!r} {error}: it is left out", StoreWarning, stacklevel=6)
+            return False
+        return True
 
     def _artifact_map(self) -> dict[str, Artifact]:
         with self._ledger.lock:
             if self._artifacts is None:
                 prefix = f"{self._prefix}artifacts."
+                record = "" if self._whole is None else self._whole.slug
                 self._artifacts = {
-                    field[len(prefix) :]: from_entry(field[len(prefix) :], entry)
+                    field[len(prefix) :]: from_entry(field[len(prefix) :], entry, record=record, field=field)
                     for field, entry in self._stored().items()
                     if field.startswith(prefix)
                 }
@@ -255,6 +320,32 @@ class Logged:
         value = self._section(section).get(key, MISSING)
         return value if value is MISSING else _SECTIONS[section][1](value)
 
+    def _put(self, field: str, value: Any) -> None:
+        """Make one of its fields what another copy of the experiment holds and has not saved; a change.
+
+        Parameters
+        ----------
+        value
+            Strict JSON, an artifact, or `MISSING`.
+        """
+        head, dot, key = field.partition(".")
+        with self._ledger.lock:
+            self._ledger.note(self._prefix + field)
+            if head + dot == "artifacts.":
+                items: dict[str, Any] = self._artifact_map()
+                if isinstance(value, Artifact):
+                    items[key] = attrs.evolve(value)  # what becomes of it is each copy's own affair
+                    items[key].stored = value.stored
+                else:
+                    items.pop(key, None)
+                return
+            name, key = (head + dot, key) if dot else ("", field)
+            section = self._section(name)
+            if value is not MISSING:
+                section[key] = _SECTIONS[name][2](value)
+            elif key in section:
+                del section[key]
+
     def _all_fields(self) -> list[str]:
         """Return the names of all its fields, as the record has them."""
         keys = [name + key for name in _SECTIONS for key in self._section(name)]
@@ -276,6 +367,11 @@ class Logged:
             mine, self._artifacts = self._artifacts, None
             prefix = f"{self._prefix}artifacts."
             self._artifact_map().update({name: a for name, a in mine.items() if prefix + name in changed})
+
+
+def file_of(field: str, value: Any, record: str) -> StoredFile | None:
+    """Return the artifact file that a field of a record names; None where it names none."""
+    return stored_in(value, record=record, field=field) if _IS_ARTIFACT.match(field) else None
 
 
 def _warn_output_only(artifact: Artifact, consequence: str) -> None:

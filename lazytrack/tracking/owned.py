@@ -87,6 +87,15 @@ class Section(_OwnedDict):
             self._ledger.note(field)
             dict.__setitem__(self, key, value)
 
+    def log(self, items: Mapping[str, Any]) -> None:
+        """Set all of `items`; where one of them is refused, none."""
+        if not isinstance(items, Mapping):
+            raise TypeError(f"{self._prefix.rstrip('.')} are logged as a dict, not as {type(items).__name__}")
+        checked = Section(Ledger(), self._prefix, self._convert)
+        checked.update(items)
+        with self._ledger.lock:
+            self.update(checked)
+
     def __delitem__(self, key: str) -> None:
         with self._ledger.lock:
             if key not in self:
@@ -97,9 +106,10 @@ class Section(_OwnedDict):
     def replace(self, items: Mapping[str, Any]) -> None:
         """Hold `items` and nothing else."""
         if items is not self:
-            for key in [key for key in self if key not in items]:
-                del self[key]
-            self.update(items)
+            with self._ledger.lock:
+                self.log(items)
+                for key in [key for key in self if key not in items]:
+                    del self[key]
 
     def put(self, key: str, value: Any) -> None:
         """Hold what the store says, which is no change."""

@@ -1,24 +1,27 @@
 """A project: a folder of experiments, opened for reading, adding or editing."""
 
-import difflib
-import getpass
-import heapq
-import math
+import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from lazytrack import codec
-from lazytrack.artifacts import Shelf
+from lazytrack import codec, naming
 from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError, StoreWarning
-from lazytrack.files import open_files, split
-from lazytrack.journal import Journal, read_head
+from lazytrack.journal import Head, Patch, read_head
+from lazytrack.tracking import search
+from lazytrack.tracking.copies import adopt, adopt_saved
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
+from lazytrack.tracking.logged import file_of
+from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.saving import Changes, make_head, write
 
+_LARGE_BYTES = 1_000_000
+"""Before an artifact of this size is written, the log is read once: an equal one may be there."""
+_log = logging.getLogger(__name__)
 _MODES = {
     "r": "read only",
     "a": "add experiments; what is stored is read-only",
@@ -27,7 +30,7 @@ _MODES = {
 }
 
 
-class Project:
+class Project(Owner):
     """Experiments in a folder, on any filesystem, that any number of processes may log to at once.
 
     Parameters
@@ -63,58 +66,156 @@ class Project:
         if mode not in _MODES:
             known = "; ".join(f"{mode!r} {meaning}" for mode, meaning in _MODES.items())
             raise ValueError(f"no mode {mode!r}; known: {known}")
-        path = os.fspath(fpath)
-        if not path or path.endswith("/.json") or path == ".json":
-            raise ValueError(f"fpath {path!r} names no project: give a folder, or a file such as 'project.json'")
-        self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
+        super().__init__(fpath, author, **storage_options)
+        self._open(mode, read_head(self._files, self._head_name, kind="project"))
+        if self._head is None and mode == "r":
+            warnings.warn(f"there is no project at {self.fpath}: reading an empty one", UserWarning, stacklevel=2)
+        if self._head is not None and self._head.kind == "export" and mode != "r":
+            raise ReadOnlyError(f"{self.fpath} is an export: open it with mode='r'")
+        if mode == "w":
+            self._read_once()
+            self._doomed |= {record for record in self._journal.created() if not record.startswith(".")}
+            self._hidden |= self._doomed
+
+    def _open(self, mode: str, head: Head | None) -> None:
         self.mode = mode
-        self.author = _login() if author is None else codec.text(author, "author")
-        self.storage_options = storage_options
-        self.dir, self._head_name = split(self.fpath)
-        self._files = open_files(self.dir, **storage_options)
-        inside = self._files.below(self._head_name.removesuffix(".json"))
-        self.folder = inside.url
-        """The folder of everything but the head."""
-        self._shelf = Shelf(inside)
-        self._journal = Journal(inside)
+        self._head = head
         self._was_read = False
         self._reported: set[str] = set()
         self._experiments: dict[str, Experiment] = {}
         self._dirty: dict[str, Experiment] = {}
+        self._adopted: list[Patch] = []
+        """Patches of other projects, which the next save writes."""
         self._doomed: set[str] = set()
+        """Records that the next save deletes."""
+        self._hidden: set[str] = set()
+        """Records that are not shown: the doomed ones, and those that are somebody else's to delete."""
+        self._unindexed: set[str] = set()
+        self._unmoved: set[str] = set()
+        self._make_locks()
+        if head is not None and head.kind == "export":
+            self._journal.absorb(head.patches)
+        _projects.add(self)
+
+    def _make_locks(self) -> None:
         # Locks are taken in this order: of the save, of an experiment's ledger, of the project, of the journal.
         self._save_lock = threading.RLock()
         self._lock = threading.RLock()
-        self._head = read_head(self._files, self._head_name, kind="project")
-        if self._head is None and mode == "r":
-            warnings.warn(f"there is no project at {self.fpath}: reading an empty one", UserWarning, stacklevel=2)
-        if self._head is not None and self._head.kind == "export":
-            if mode != "r":
-                raise ReadOnlyError(f"{self.fpath} is an export: open it with mode='r'")
-            self._journal.absorb(self._head.patches)
-        if mode == "w":
-            self._read_once()
-            self._doomed = {record for record in self._journal.created() if not record.startswith(".")}
 
     # --- logging ---
 
-    def log(self, name: str) -> Experiment:
+    def log(self, name: str, *, notes: str | None = None) -> Experiment:
         """Start an experiment; ``with project.log("baseline") as exp:`` also notes how the block ends.
 
         What is logged is written by `save`. A block that raises saves its experiment at once, as failed.
+
+        Parameters
+        ----------
+        name
+            What to call it; many may have the same.
+        notes
+            What there is to say about it.
 
         Raises
         ------
         ReadOnlyError
             In mode ``r``.
         TypeError, ValueError
-            When the name is no text.
+            When the name or the notes are no text.
         """
         self._check_writable("log to it")
-        experiment = Experiment(name, project=self, author=self.author)
+        experiment = Experiment._start(self, name, notes=notes)
         with self._lock:
             self._experiments[experiment.slug] = experiment
         return experiment
+
+    def append(self, experiment: Experiment) -> None:
+        """Add an experiment that was made elsewhere: directly, in another process, or in another project.
+
+        One that belongs to no project becomes part of this one; of any other, this project gets a copy. Where there
+        is one of the same slug, the newest value of each field wins. The next save writes it, artifacts included.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        RecordDeletedError
+            When it was deleted from this project.
+        TypeError
+            When it is no experiment.
+        """
+        self._check_writable("append to it")
+        _check_kind(experiment, Experiment, "appended")
+        if experiment._owner is self:
+            experiment._ledger.check() if experiment.dirty else None
+        else:
+            with self._save_lock:
+                adopt(self, experiment)
+
+    def attach(self, slug: str) -> Experiment:
+        """Return a stored experiment to be logged to, in mode ``a`` too, by as many processes as like.
+
+        Each process saves what it logs; of what several log under one name, the newest wins.
+
+        Parameters
+        ----------
+        slug
+            The whole slug, a unique beginning of it, or a short slug, which means the newest.
+
+        Raises
+        ------
+        KeyError
+            When there is none, or none that is saved yet.
+        ReadOnlyError
+            In mode ``r``.
+        """
+        self._check_writable("attach to it")
+        found = self._find(slug)
+        if found not in self._journal:
+            self.refresh()
+            found = self._find(slug)
+        experiment = None if found is None else self._experiment(found)
+        if experiment is not None and experiment._ledger.refusal is None:
+            return experiment
+        if found is None or found not in self._journal:
+            saved = "it is not saved yet: save it where it was made" if found else search.suggest(slug, self._slugs())
+            raise KeyError(f"no experiment {slug!r} in {self.fpath} to attach to; {saved.removeprefix('; ')}")
+        with self._lock:
+            self._experiments[found] = experiment = Experiment._load(self, found)
+        return experiment
+
+    def merge(self, *others: "Project") -> "Project":
+        """Return a project with the experiments of this one and of others, in memory until it is saved.
+
+        It has this project's path, author and mode. Of each field the newest value wins; deletes are merged too.
+        Saving it copies what the others hold, artifacts included, and leaves them as they are.
+
+        Raises
+        ------
+        TypeError
+            When one of them is no project.
+        OSError
+            When one of them cannot be read.
+        """
+        for other in others:
+            _check_kind(other, Project, "merged")
+        merged = Project._of(Owner.__getstate__(self) | {"mode": self.mode, "head": self._head})
+        merged._doomed, merged._hidden = set(self._doomed), set(self._hidden)
+        merged._adopted, merged._elsewhere = list(self._adopted), dict(self._elsewhere)
+        merged._journal.absorb(self._adopted)
+        for project in (self, *others):
+            project._read_once()
+            with project._lock:
+                held = list(project._experiments.values())
+            stored = [slug for slug in project._journal.created() if slug[0] != "." and slug not in project._hidden]
+            adopt_saved(merged, project, stored)
+            gone = project._journal.deleted - merged._journal.deleted
+            merged._doomed |= gone
+            merged._hidden |= gone
+            for experiment in held:
+                if experiment.dirty and experiment.slug not in merged._hidden:
+                    adopt(merged, experiment)
+        return merged
 
     def delete(self, slug: str) -> None:
         """Delete an experiment at the next save, for good: its id is never used again.
@@ -130,6 +231,7 @@ class Project:
         experiment._ledger.check()
         with experiment._ledger.lock, self._lock:
             self._doomed.add(experiment.slug)
+            self._hidden.add(experiment.slug)
             self._experiments.pop(experiment.slug, None)
             self._dirty.pop(experiment.slug, None)
             experiment._ledger.refusal = RecordDeletedError(f"{experiment.slug} was deleted, for good")
@@ -192,15 +294,15 @@ class Project:
         # An experiment that nobody touched is not built for one number.
         values = self._journal.column(f"metrics.{metric}")
         values |= {slug: experiment.metrics.get(metric) for slug, experiment in held}
-        numbers = [
-            (value, slug)
-            for slug, stored in values.items()
-            if isinstance(value := codec.unstore_number(stored), (int, float)) and not math.isnan(value)
-        ]
-        hidden = {slug for slug, at in self._journal.created().items() if at is None} | self._doomed
-        numbers = [(value, slug) for value, slug in numbers if slug not in hidden and slug[0] != "."]
-        chosen = heapq.nsmallest if minimize else heapq.nlargest
-        return [self._experiment(slug) for _, slug in chosen(n, numbers)]
+        listed = {slug for slug, at in self._journal.created().items() if at} | {slug for slug, _ in held}
+        values = {
+            slug: v for slug, v in values.items() if slug in listed and slug not in self._hidden and slug[0] != "."
+        }
+        return [self._experiment(slug) for slug in search.best(values, n, minimize=minimize)]
+
+    def filter(self, func: Callable[[Experiment], bool]) -> Iterator[Experiment]:
+        """Yield the experiments for which `func` returns True, oldest first."""
+        return (experiment for experiment in self.experiments if func(experiment))
 
     def refresh(self) -> None:
         """Read what others have written since; what was changed here and not saved yet stays as it is.
@@ -211,9 +313,10 @@ class Project:
             When the store cannot be read.
         """
         with self._save_lock:  # a save in between has taken its changes and not written them yet
-            touched = self._journal.refresh()
+            touched = self._read_journal() | self._unmoved
             with self._lock:
                 self._was_read = True
+                self._unmoved = set()
                 held = [(slug, e) for slug, e in self._experiments.items() if slug in touched]
             for slug, experiment in held:
                 if not self._journal.is_deleted(slug):
@@ -241,20 +344,22 @@ class Project:
                 problems[f"record {record}"] = f"says it was created at {created_at!r:.50}, which is no time"
         return problems
 
-    @property
-    def fs(self) -> Any:
-        """The fsspec filesystem the project is on."""
-        return self._files.fs
-
     def __getitem__(self, key: str) -> Experiment:
-        """Return an experiment by slug, or the newest one of a short slug."""
+        """Return an experiment by its slug, a unique beginning of it, or a short slug, which means the newest.
+
+        Raises
+        ------
+        KeyError
+            When there is none, or several slugs begin so.
+        """
         slug = self._find(key)
         if slug is None:
-            raise KeyError(f"no experiment {key!r} in {self.fpath}{_suggest(key, self._slugs())}")
+            raise KeyError(f"no experiment {key!r} in {self.fpath}{search.suggest(key, self._slugs())}")
         return self._experiment(slug)
 
     def __contains__(self, key: object) -> bool:
-        return self._find(key) is not None
+        """Tell whether there is an experiment of this slug or short slug; the beginning of one does not count."""
+        return self._find(key, whole=True) is not None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (experiment.to_dict() for experiment in self.experiments)
@@ -276,6 +381,23 @@ class Project:
         if not self._was_read:
             self.refresh()
 
+    def _read_journal(self) -> set[str]:
+        touched = self._journal.refresh()
+        self._unindexed |= touched
+        return touched
+
+    def _learn(self, size: int) -> None:
+        if size >= _LARGE_BYTES and not self._was_read:
+            try:
+                self._unmoved |= self._read_journal()  # experiments take it over later: this save has their changes
+            except OSError as error:
+                _log.debug("%s cannot be read to look for equal artifacts: %s", self.fpath, error)
+        while self._unindexed:
+            record = self._unindexed.pop()
+            for field, value in self._journal.fields(record).items():
+                if (file := file_of(field, value, record)) is not None:
+                    self._shelf.know(file)
+
     def _report(self) -> None:
         news = {name: why for name, why in self._journal.problems.items() if name not in self._reported}
         self._reported |= news.keys()
@@ -291,20 +413,20 @@ class Project:
     def _slugs(self) -> list[str]:
         """Return the experiments' slugs, oldest first, without reading anything."""
         created = self._journal.created()
-        stored = [slug for slug, at in created.items() if at and slug not in self._doomed and slug[0] != "."]
+        stored = [slug for slug, at in created.items() if at and slug not in self._hidden and slug[0] != "."]
         stored.sort(key=created.__getitem__)  # type: ignore[arg-type]  # those without a time are not among them
         with self._lock:
             return stored + [slug for slug in self._experiments if slug not in created]
 
-    def _find(self, key: object) -> str | None:
+    def _find(self, key: object, *, whole: bool = False) -> str | None:
         if not isinstance(key, str):
             return None
         if key in self._experiments:
             return key
         self._read_once()
-        if key not in self._doomed and not key.startswith(".") and "created_at" in self._journal.fields(key):
+        if key not in self._hidden and not key.startswith(".") and self._journal.get(key, "created_at") is not None:
             return key
-        return next((slug for slug in reversed(self._slugs()) if slug.rsplit("-", 2)[0] == key), None)
+        return search.find(key, self._slugs(), whole=whole)
 
     def _experiment(self, slug: str) -> Experiment:
         found = self._experiments.get(slug)
@@ -313,9 +435,6 @@ class Project:
             with self._lock:
                 found = self._experiments.setdefault(slug, kind._load(self, slug))
         return found
-
-    def _stored(self, slug: str) -> Mapping[str, Any]:
-        return self._journal.fields(slug)
 
     def _enlist(self, experiment: Experiment) -> None:
         """Take note that an experiment has changes, for the next save to find it."""
@@ -329,13 +448,15 @@ class Project:
             with self._lock:
                 dirty = [e for e in self._dirty.values() if only is None or e is only]
                 doomed = [slug for slug in self._doomed if only is None and not self._journal.is_deleted(slug)]
+                copies = [patch for patch in self._adopted if only is None or patch["record"] == only.slug]
+                others = [patch for patch in self._adopted if not (only is None or patch["record"] == only.slug)]
             taken: list[Changes] = []
             try:
                 for experiment in dirty:
                     with self._lock:  # what is noted from here on enlists it anew, for the next save
                         self._dirty.pop(experiment.slug, None)
                     taken.append(experiment._take_changes())
-                write(taken, doomed, journal=self._journal, shelf=self._shelf, author=self.author, where=self.fpath)
+                write(self, taken, copies=copies, doomed=doomed)
             except BaseException as error:
                 for changes in taken:
                     changes.give_back()
@@ -345,12 +466,67 @@ class Project:
                 if isinstance(error, RecordDeletedError):
                     self._forget_deleted()
                 raise
+            finally:
+                self._adopted = others + copies
 
     def _forget_deleted(self) -> None:
         with self._lock:
             for slug in [slug for slug in self._experiments if self._journal.is_deleted(slug)]:
                 del self._experiments[slug]
                 self._dirty.pop(slug, None)
+
+    # --- elsewhere ---
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to go on: where the project is, and what is not saved, to be read there.
+
+        What is stored is read anew there.
+        """
+        with self._save_lock, self._lock:
+            unsaved = [experiment for experiment in self._experiments.values() if experiment.dirty]
+            return super().__getstate__() | {
+                "mode": self.mode,
+                "head": self._head,
+                "hidden": self._hidden,
+                "adopted": self._adopted,
+                "elsewhere": self._elsewhere,
+                "unsaved": unsaved,
+                "at": naming.clock.tick(),
+            }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        self._open(state["mode"], state["head"])
+        if "at" in state:  # from another process: what it has not saved is its to save
+            naming.clock.observe(state["at"])
+            self._hidden, self._elsewhere = set(state["hidden"]), state["elsewhere"]
+            self._journal.absorb(state["adopted"])
+            for experiment in state["unsaved"]:
+                experiment._owner = self
+                self._experiments[experiment.slug] = experiment
+
+    def _inherit(self) -> None:
+        """Begin anew in a forked child: what is not saved is its parent's to save."""
+        self._make_locks()
+        self._journal.reset_lock()
+        self._dirty, self._doomed, self._adopted = {}, set(), []
+
+
+_projects: "weakref.WeakSet[Project]" = weakref.WeakSet()
+
+
+def _inherit_all() -> None:
+    for project in list(_projects):
+        project._inherit()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_inherit_all)
+
+
+def _check_kind(value: object, kind: type, what: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"only a {kind.__name__} can be {what}, not {type(value).__name__}")
 
 
 def _is_time(value: object) -> bool:
@@ -359,18 +535,3 @@ def _is_time(value: object) -> bool:
     except (ValueError, TypeError):
         return False
     return True
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        return "unknown"
-
-
-def _suggest(key: object, slugs: list[str]) -> str:
-    short_slugs = list(dict.fromkeys(slug.rsplit("-", 2)[0] for slug in reversed(slugs)))
-    close = difflib.get_close_matches(str(key), [*short_slugs, *slugs], n=3)
-    if close:
-        return f"; did you mean {', '.join(repr(name) for name in close)}?"
-    return f"; it has {len(slugs)}" + (f", the newest {slugs[-1]!r}" if slugs else "")

@@ -6,12 +6,14 @@ from typing import Any
 import attrs
 
 from lazytrack import codec
-from lazytrack.artifacts import Artifact, Shelf, StoredFile, to_entry
-from lazytrack.errors import RecordDeletedError, SaveError
+from lazytrack.artifacts import Artifact, StoredFile, to_entry
+from lazytrack.artifacts.trust import is_trusted, signed
+from lazytrack.errors import LazytrackError, RecordDeletedError, SaveError
 from lazytrack.files import Files
-from lazytrack.journal import Head, Journal, write_head
+from lazytrack.journal import Head, Patch, write_head
 from lazytrack.tracking.ledger import Ledger
-from lazytrack.tracking.logged import MISSING
+from lazytrack.tracking.logged import MISSING, file_of
+from lazytrack.tracking.owner import Owner
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -77,8 +79,10 @@ def make_head(files: Files, name: str) -> Head:
         raise SaveError(f"{files.url}/{name} cannot be written, so nothing was saved: {_reason(error)}") from error
 
 
-def write(taken: list[Changes], doomed: list[str], *, journal: Journal, shelf: Shelf, author: str, where: str) -> None:
-    """Write `taken`, and deletes of the records in `doomed`.
+def write(owner: Owner, taken: list[Changes], *, copies: list[Patch], doomed: list[str]) -> None:
+    """Write `taken`, patches of other projects with their files, and deletes of the records in `doomed`.
+
+    Afterwards `copies` holds what could not be written of it.
 
     Raises
     ------
@@ -87,20 +91,23 @@ def write(taken: list[Changes], doomed: list[str], *, journal: Journal, shelf: S
     RecordDeletedError
         When somebody deleted a record; its changes are dropped, everything else was written.
     """
+    journal = owner._journal
     living = [changes for changes in taken if not journal.is_deleted(changes.slug)]
+    outcome = _Outcome()
     try:
-        outcome = _Outcome()
         for changes in living:
-            _write_artifacts(changes, shelf, outcome)
+            _write_artifacts(owner, changes, outcome)
         patches = [changes.patch() for changes in living if changes.fields]
         patches += [{"record": record, "delete": True} for record in doomed]
-        if patches:
-            journal.append(patches, by=author)
+        whole = [_copy_files(owner, patch, outcome) for patch in copies]
+        if patches or whole:
+            journal.append(patches, by=owner.author, copies=[patch for patch in whole if patch])
     except (OSError, OverflowError, TypeError) as error:
-        raise SaveError(f"{where}: nothing was saved, all of it stays dirty: {_reason(error)}") from error
+        raise SaveError(f"{owner.fpath}: nothing was saved, all of it stays dirty: {_reason(error)}") from error
     for changes in taken:  # a change to what was deleted is dropped
         changes.fields = []
-    outcome.settle(where)
+    copies[:] = outcome.left
+    outcome.settle(owner)
     if gone := [changes.slug for changes in taken if changes not in living]:
         raise RecordDeletedError(
             f"{', '.join(gone)}: deleted by somebody, for good; what was logged to it since is dropped. "
@@ -113,10 +120,14 @@ class _Outcome:
     """What became of the artifacts of one save."""
 
     written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
+    copied: list[str] = attrs.Factory(list)
+    left: list[Patch] = attrs.Factory(list)
     failed: list[tuple[str, Exception]] = attrs.Factory(list)
 
-    def settle(self, where: str) -> None:
+    def settle(self, owner: Owner) -> None:
         """Call the written ones saved, now that a log file names them, and report the others."""
+        for path in self.copied:
+            owner._elsewhere.pop(path, None)
         for artifact, stored in self.written:
             artifact.stored, artifact.value, artifact.dirty = stored, None, False
             if artifact.output_only:
@@ -129,16 +140,16 @@ class _Outcome:
         if self.failed:
             names = "; ".join(f"{name}: {_reason(error)}" for name, error in self.failed)
             raise SaveError(
-                f"{where}: all was saved but {names}. What is named stays dirty; "
+                f"{owner.fpath}: all was saved but {names}. What is named stays dirty; "
                 "log_artifact(..., overwrite=True) puts another in its place"
             ) from self.failed[0][1]
 
 
-def _write_artifacts(changes: Changes, shelf: Shelf, outcome: _Outcome) -> None:
+def _write_artifacts(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
     """Write an experiment's artifact files; one that fails is dirty again and does not stop the others."""
     for field, artifact in changes.artifacts.items():
         try:
-            stored = shelf.write(artifact, owner=changes.slug)
+            stored = _stored(owner, artifact, changes.slug, field, outcome)
             entry = to_entry(artifact, stored)
             codec.dumps(entry)
         except Exception as error:  # noqa: BLE001  (a handler may raise anything)
@@ -148,6 +159,42 @@ def _write_artifacts(changes: Changes, shelf: Shelf, outcome: _Outcome) -> None:
         else:
             outcome.written.append((artifact, stored))
             changes.set[field] = entry
+
+
+def _stored(owner: Owner, artifact: Artifact, record: str, field: str, outcome: _Outcome) -> StoredFile:
+    """Return an artifact's file, which is written, copied, or there already, with a signature for its new place."""
+    if artifact.dirty or artifact.stored is None:
+        return signed(artifact, owner._shelf.write(artifact, owner=record), record=record, field=field)
+    _copy_file(owner, artifact.stored, outcome)
+    if is_trusted(artifact):
+        return signed(artifact, artifact.stored, record=record, field=field)
+    return attrs.evolve(artifact.stored, record=record, field=field)
+
+
+def _copy_files(owner: Owner, patch: Patch, outcome: _Outcome) -> Patch | None:
+    """Copy the files that a patch of another project names, and return what can be written of it."""
+    kept, left = {}, {}
+    for field, value in patch.get("set", {}).items():
+        try:
+            if (file := file_of(field, value, patch["record"])) is not None:
+                _copy_file(owner, file, outcome)
+        except (LazytrackError, OSError) as error:
+            outcome.failed.append((f"{field} of {patch['record']}", error))
+            left[field] = value
+        else:
+            kept[field] = value
+    if not left:
+        return patch
+    bare = {key: value for key, value in patch.items() if key not in {"set", "unset"}}
+    outcome.left.append(bare | {"set": left})
+    unset = {"unset": patch["unset"]} if "unset" in patch else {}
+    return bare | unset | ({"set": kept} if kept else {}) if kept or unset else None
+
+
+def _copy_file(owner: Owner, file: StoredFile, outcome: _Outcome) -> None:
+    if (source := owner._elsewhere.get(file.path)) is not None:
+        owner._shelf.copy(file, source._shelf)
+        outcome.copied.append(file.path)
 
 
 def _reason(error: BaseException) -> str:

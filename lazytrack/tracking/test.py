@@ -1,11 +1,13 @@
 """Tests: metrics, parameters and artifacts of a sub-population, within an experiment."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack import codec, naming
-from lazytrack.artifacts import Shelf
+from lazytrack.artifacts import Artifact
+from lazytrack.files import open_files
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import Logged
 from lazytrack.tracking.owned import BaseList
@@ -17,17 +19,23 @@ if TYPE_CHECKING:
 class Test(Logged):
     """What an experiment shows on one part of its data.
 
+    Made by `Experiment.log_test`, or directly and then appended to the `tests` of an experiment. Two tests are equal
+    when what they hold is.
+
     Parameters
     ----------
     name
         What it is called; several tests of one experiment may share a name.
     description
         A sentence on what it looks at.
-    metrics, parameters
+    metrics, parameters, artifacts
         What is logged already.
+    path, fs
+        A folder and the fsspec filesystem it is on, shown by the attributes of these names until the test belongs to
+        an experiment; then they are the experiment's.
     """
 
-    __slots__ = ("_experiment",)
+    __slots__ = ("_experiment", "_fs", "_path")
     __test__ = False  # pytest looks for classes of this name
 
     def __init__(
@@ -36,14 +44,20 @@ class Test(Logged):
         description: str | None = None,
         metrics: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        artifacts: Iterable[Artifact] = (),
+        path: str | os.PathLike[str] = ".",
+        fs: Any = None,
     ) -> None:
         super().__init__(Ledger())
         self._experiment: Experiment | None = None
+        self._path, self._fs = os.fspath(path), fs
         self._scalars["name"] = codec.text(name, "the name of a test")
         if description is not None:
             self._scalars["description"] = codec.text(description, "the description of a test")
-        self.metrics = metrics or {}
-        self.parameters = parameters or {}
+        self.log_metrics(metrics or {})
+        self.log_parameters(parameters or {})
+        for artifact in artifacts:
+            self._put(f"artifacts.{artifact.name}", artifact)
 
     @classmethod
     def _load(cls, experiment: "Experiment", prefix: str) -> Self:
@@ -51,20 +65,26 @@ class Test(Logged):
         test = cls.__new__(cls)
         Logged.__init__(test, experiment._ledger, prefix)
         test._experiment = experiment
+        test._path, test._fs = ".", None
         return test
 
-    def _join(self, experiment: "Experiment", prefix: str) -> None:
-        """Become part of an experiment: the fields are its from now on, and all of them are changes."""
+    def _belong(self, experiment: "Experiment | None", prefix: str) -> None:
+        """Become part of an experiment, or of none: all it holds is a change there from now on."""
         scalars, parameters, metrics = (dict(self._section(name)) for name in ("", "parameters.", "metrics."))
         artifacts = self._artifact_map()
-        Logged.__init__(self, experiment._ledger, prefix)
-        self._experiment = experiment
+        Logged.__init__(self, Ledger() if experiment is None else experiment._ledger, prefix)
+        self._experiment = None  # until all is there: what is stored under the prefix is another test's
         self._scalars.update(scalars)
         self.parameters.update(parameters)
         self.metrics.update(metrics)
         self._artifacts = artifacts
         for name in artifacts:
             self._ledger.note(f"{prefix}artifacts.{name}")
+        self._experiment = experiment
+
+    @property
+    def _whole(self) -> "Experiment | None":
+        return self._experiment
 
     @property
     def name(self) -> str:
@@ -80,6 +100,18 @@ class Test(Logged):
     def description(self, value: str | None) -> None:
         self._scalars["description"] = None if value is None else codec.text(value, "the description of a test")
 
+    @property
+    def path(self) -> str:
+        """The folder of the artifact files of its experiment."""
+        return self._path if self._experiment is None else self._experiment.path
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec filesystem of its experiment."""
+        if self._experiment is not None:
+            return self._experiment.fs
+        return open_files(self._path).fs if self._fs is None else self._fs
+
     def to_dict(self) -> dict[str, Any]:
         """Return the test as plain JSON values."""
         with self._ledger.lock:  # other threads may be logging
@@ -91,6 +123,18 @@ class Test(Logged):
                 "artifacts": self._artifact_dicts(),
             }
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Test):
+            return NotImplemented
+        return self is other or self._contents() == other._contents()
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def _contents(self) -> Any:
+        """Return what makes two tests equal. NaN is equal to NaN there."""
+        return codec.store(self.to_dict() | {"artifacts": []}), self.artifacts
+
     def __enter__(self) -> Self:
         return self
 
@@ -100,11 +144,11 @@ class Test(Logged):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
 
-    def _stored(self) -> Mapping[str, Any]:
-        return {} if self._experiment is None else self._experiment._stored()
-
-    def _shelf(self) -> Shelf | None:
-        return None if self._experiment is None else self._experiment._shelf()
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as what it holds. Elsewhere it belongs to no experiment before it is appended to one."""
+        with self._ledger.lock:
+            contents = self.name, self.description, dict(self.metrics), dict(self.parameters), self.artifacts
+            return Test, (*contents, self.path)
 
 
 class ReadOnlyTest(Test):
@@ -139,8 +183,8 @@ class Tests(BaseList):
     def _convert(self, item: Any) -> Test:
         if not isinstance(item, Test):
             raise TypeError(f"tests hold objects of class Test, not {type(item).__name__}")
-        if item._experiment not in {None, self._experiment}:
-            raise ValueError(f"test {item.name!r} belongs to another experiment")
+        if item._experiment is not None and item._experiment is not self._experiment:
+            raise ValueError(f"test {item.name!r} belongs to another experiment: append a copy, copy.copy(test)")
         return item
 
     @contextlib.contextmanager
@@ -154,8 +198,9 @@ class Tests(BaseList):
             for test in [test for key, test in before.items() if key not in after]:
                 for field in test._all_fields():
                     ledger.note(field)
+                test._belong(None, "")
             for test in [test for key, test in after.items() if key not in before]:
-                test._join(self._experiment, self._free_prefix(test))
+                test._belong(self._experiment, self._free_prefix(test))
 
     def _free_prefix(self, test: Test) -> str:
         """Return a prefix no other test here has: a second test of one name gets ``-2``."""
@@ -167,14 +212,25 @@ class Tests(BaseList):
             prefix = f"tests.{slug}-{n}."
         return prefix
 
+    def at(self, prefix: str) -> Test:
+        """Return the test whose fields begin with `prefix`; where there is none, add one. The caller holds the lock."""
+        for test in self:
+            if test._prefix == prefix:
+                return test  # type: ignore[no-any-return]
+        test = self._kind._load(self._experiment, prefix)
+        list.append(self, test)
+        return test
+
     def move(self) -> None:
         """Take over what the store says by now. The caller holds the lock."""
         stored = self._stored_prefixes()
         changed = self._experiment._ledger.changed
-        for test in list(self):
-            if test._prefix in stored or any(field.startswith(test._prefix) for field in changed):
-                test._move()
-            else:
-                list.remove(self, test)
-        mine = {test._prefix for test in self}
-        list.extend(self, [self._kind._load(self._experiment, prefix) for prefix in stored if prefix not in mine])
+        kept = [t for t in self if t._prefix in stored or any(field.startswith(t._prefix) for field in changed)]
+        for test in kept:
+            test._move()
+        mine = {test._prefix for test in kept}
+        new = [self._kind._load(self._experiment, prefix) for prefix in stored if prefix not in mine]
+        list.__setitem__(self, slice(None), [*kept, *new])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)

@@ -20,8 +20,8 @@ from lazytrack.artifacts import (
     from_entry,
     to_entry,
 )
+from lazytrack.artifacts.entries import UnreadableArtifact
 from lazytrack.artifacts.registry import ENTRY_POINTS
-from lazytrack.artifacts.shelf import UnreadableArtifact
 from lazytrack.errors import ArtifactLoadError
 from lazytrack.files import open_files
 

@@ -204,7 +204,9 @@ def test_a_name_becomes_one_safe_folder_and_the_object_comes_back(any_shelf, nam
 
 
 def test_names_that_differ_only_by_case_have_folders_that_differ_by_more(shelf):
-    paths = {shelf.write(JSONArtifact.construct(name, 1)).path.split("/")[1].lower() for name in ("roc", "Roc", "ROC")}
+    paths = {
+        shelf.write(JSONArtifact.construct(name, name)).path.split("/")[1].lower() for name in ("roc", "Roc", "ROC")
+    }
     assert len(paths) == 3
 
 
@@ -333,11 +335,15 @@ def test_a_record_that_points_out_of_the_store_is_refused(shelf, tmp_path, reads
     assert reads == []
 
 
-def test_a_record_may_point_to_any_file_of_the_store(shelf, store):
-    (store / "elsewhere").mkdir(parents=True)
-    (store / "elsewhere/a.json").write_bytes(b"[1]")
+def test_a_record_may_point_to_any_artifact_file_of_the_store_and_to_no_other(shelf, store):
+    (store / "artifacts/elsewhere").mkdir(parents=True)
+    for place in ("artifacts/elsewhere/a.json", "a.json"):
+        (store / place).write_bytes(b"[1]")
     artifact = JSONArtifact.construct("report")
-    artifact.stored = StoredFile(path="elsewhere/a.json", sha256=digest(b"[1]"), size=3)
+    artifact.stored = StoredFile(path="a.json", sha256=digest(b"[1]"), size=3)
+    with pytest.raises(UnsafePathError, match="is no artifact's"):
+        shelf.read(artifact)
+    artifact.stored = StoredFile(path="artifacts/elsewhere/a.json", sha256=digest(b"[1]"), size=3)
     assert shelf.read(artifact) == [1]
 
 

@@ -52,7 +52,7 @@ class FaultyDisk:
 
     # --- what stands for `open` ---
 
-    def open_file(self, path, mode, buffering=-1):
+    def open_file(self, path, mode, buffering=-1, opener=None):
         raw = self.call("open", _File, self, path, mode, undo=io.FileIO.close)
         return raw if buffering == 0 else io.BufferedReader(raw)
 

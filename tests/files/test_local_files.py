@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lazytrack.files import open_files
+from lazytrack.files import open_files, open_private
 
 on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows keeps folders without being asked")
 
@@ -182,6 +182,7 @@ def test_the_temporary_file_is_a_hidden_neighbour_and_never_elsewhere(
         monkeypatch.setenv(variable, str(elsewhere))
     monkeypatch.setattr(tempfile, "tempdir", None)
     os.utime(elsewhere, (0, 0))
+    (store / "a/b").mkdir(parents=True)
     write(files, f"a/b/{name}", b"1")
     [(_, target, source)] = [event for event in events if event[0] == "appear"]
     assert target == str(store / "a/b" / name)
@@ -195,9 +196,14 @@ def test_while_a_file_is_written_there_is_one_hidden_neighbour_and_afterwards_no
     with files.open_write("a/b.bin") as upload:
         upload.write(b"half")
         [hidden] = everything(store)
-        assert hidden.startswith("a/.")
+        assert hidden.startswith(".")  # the folder is made when there is something to put into it
         assert files.names("a") == []
     assert everything(store) == ["a/b.bin"]
+    with files.open_write("a/c.bin") as upload:
+        upload.write(b"half")
+        [hidden] = set(everything(store)) - {"a/b.bin"}
+        assert hidden.startswith("a/.")
+    assert everything(store) == ["a/b.bin", "a/c.bin"]
 
 
 @pytest.mark.parametrize("how", ["raises", "aborts"])
@@ -215,6 +221,14 @@ def test_an_upload_given_up_leaves_no_neighbour(files, store, how):
     else:
         write()
     assert everything(store) == []
+    assert list(store.iterdir()) == []  # no empty folder either
+
+
+def test_what_is_private_may_be_read_by_this_user_alone(tmp_path):
+    files = open_private(str(tmp_path / "keys"))
+    files.create("created", b"1")
+    assert files.claim("claimed", b"1")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()} == {0o600}
 
 
 def test_two_writers_of_one_name_do_not_share_a_neighbour(files, store):

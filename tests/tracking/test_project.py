@@ -13,6 +13,7 @@ import pytest
 from lazytrack import Project
 from lazytrack.artifacts import Artifact
 from lazytrack.errors import FormatError, ReadOnlyError, RecordDeletedError, SaveError, StoreWarning
+from lazytrack.files.local import LocalFiles
 from lazytrack.tracking import Experiment, ReadOnlyExperiment
 
 
@@ -124,17 +125,12 @@ def test_a_folder_in_the_place_of_the_head_is_refused(folder):
 
 def test_opening_reads_the_head_and_nothing_else(folder, monkeypatch):
     filled(folder, "one")
-    opened = []
-    real = Project.__init__.__globals__["open_files"]
-
-    def counting(url, **options):
-        files = real(url, **options)
-        monkeypatch.setattr(type(files), "names", lambda *_: opened.append("names"))
-        return files
-
-    monkeypatch.setitem(Project.__init__.__globals__, "open_files", counting)
+    read = []
+    real = LocalFiles.read
+    monkeypatch.setattr(LocalFiles, "names", lambda self, name: read.append(name) or [])
+    monkeypatch.setattr(LocalFiles, "read", lambda self, name: read.append(name) or real(self, name))
     Project(folder)
-    assert opened == []
+    assert read == ["project.json"]
 
 
 def test_an_export_is_opened_for_reading_only(folder):

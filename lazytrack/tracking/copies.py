@@ -1,0 +1,114 @@
+"""Copies: how a project takes over experiments of other projects and other processes, and what becomes of their files.
+
+What they have saved is taken over as the patches it is, with the times these were made at, so that of each field the
+newest wins and doing it twice changes nothing. What they have not saved becomes unsaved here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lazytrack import naming
+from lazytrack.artifacts import Artifact
+from lazytrack.errors import RecordDeletedError
+from lazytrack.journal import Patch
+from lazytrack.tracking.dependencies import FIELD, rebase
+from lazytrack.tracking.experiment import Experiment
+from lazytrack.tracking.logged import file_of
+from lazytrack.tracking.owner import Owner
+
+if TYPE_CHECKING:
+    from lazytrack.tracking.project import Project
+
+
+def adopt(project: "Project", experiment: Experiment) -> None:
+    """Make an experiment of elsewhere part of `project`: the object itself, or a copy where it belongs to another.
+
+    Raises
+    ------
+    RecordDeletedError
+        When it was deleted from the project.
+    """
+    source, slug = experiment._owner, experiment.slug
+    if project._journal.is_deleted(slug):
+        raise RecordDeletedError(f"{slug} was deleted from {project.fpath}, for good")
+    adopt_saved(project, source, [slug])
+    held = project._experiments.get(slug)
+    if type(source) is Owner and not experiment.read_only and (held is None or held.read_only):
+        _join(experiment, project)
+        return
+    unsaved = _at_home(experiment._unsaved(), source, project)
+    if not unsaved:
+        return
+    if held is None or held.read_only:
+        held = Experiment._load(project, slug)
+        with project._lock:
+            project._experiments[slug] = held
+    held._take_over(unsaved)
+
+
+def adopt_saved(project: "Project", source: Owner, records: Iterable[str]) -> None:
+    """Take over what `source` knows to be saved of some records; the next save copies it."""
+    records = list(records)
+    patches = [patch for record in records for patch in source._journal.patches(record)]
+    if source.location == project.location:
+        project._journal.absorb(patches)
+    elif patches:
+        project._read_once()
+        patches = project._journal.news(patches)
+        place = source._place()
+        for patch in patches:
+            for field, value in patch.get("set", {}).items():
+                if (file := file_of(field, value, patch["record"])) is not None:
+                    project._elsewhere.setdefault(file.path, source._elsewhere.get(file.path, place))
+        project._journal.absorb(patches)
+        moved = _moved_dependencies(patches, source, project)
+        project._journal.absorb(moved)
+        project._adopted += [*patches, *moved]
+    for record in records:
+        if (held := project._experiments.get(record)) is not None:
+            held._move()
+
+
+def _join(experiment: Experiment, project: "Project") -> None:
+    with experiment._ledger.lock:
+        source, unsaved = experiment._owner, experiment._unsaved()
+        _at_home(unsaved, source, project)
+        experiment.dependencies.rebase(source, project)
+        experiment._owner = project
+        experiment._ledger.refusal = None
+        experiment._move()
+        with project._lock:
+            project._experiments[experiment.slug] = experiment
+        if unsaved:
+            project._enlist(experiment)
+
+
+def _at_home(unsaved: dict[str, Any], source: Owner, project: "Project") -> dict[str, Any]:
+    """Return unsaved changes as they are at `project`, and have the files they name copied by the next save."""
+    if source.location == project.location:
+        return unsaved
+    place = source._place()
+    for value in unsaved.values():
+        if isinstance(value, Artifact) and not value.dirty and value.stored is not None:
+            path = value.stored.path
+            project._elsewhere.setdefault(path, source._elsewhere.get(path, place))
+    return {
+        f: rebase(v, source, project) if f.startswith(FIELD) and isinstance(v, str) else v for f, v in unsaved.items()
+    }
+
+
+def _moved_dependencies(patches: Sequence[Patch], source: Owner, project: "Project") -> list[Patch]:
+    """Return patches that point dependencies of `patches` to where they are as seen from `project`."""
+    named = {
+        (patch["record"], field): value
+        for patch in patches
+        for field, value in patch.get("set", {}).items()
+        if field.startswith(FIELD) and isinstance(value, str)
+    }
+    moved: dict[str, dict[str, str]] = {}
+    for (record, field), value in named.items():
+        there = rebase(value, source, project)
+        if there != value and project._journal.get(record, field) == value:
+            moved.setdefault(record, {})[field] = there
+    at = naming.clock.tick()
+    return [{"at": at, "by": project.author, "record": record, "set": changes} for record, changes in moved.items()]

@@ -1,0 +1,109 @@
+"""What an experiment belongs to: the place of a project, and what is known of its records."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from lazytrack import codec
+from lazytrack.artifacts import Artifact, Shelf
+from lazytrack.files import open_files, protocol, split
+from lazytrack.journal import Journal
+
+if TYPE_CHECKING:
+    from lazytrack.tracking.experiment import Experiment
+    from lazytrack.tracking.project import Project
+
+
+class Owner:
+    """The place of a project. `Project` is an owner that can be opened, searched and saved.
+
+    An experiment that was made directly, or that came from another process, has a plain owner until it is appended
+    to a project: it can be read, and nothing of it is saved.
+
+    Parameters
+    ----------
+    fpath, author, storage_options
+        As for `Project`.
+    """
+
+    def __init__(self, fpath: str | os.PathLike[str], author: str | None = None, **storage_options: Any) -> None:
+        path = os.fspath(fpath)
+        if not path or path.endswith("/.json") or path == ".json":
+            raise ValueError(f"fpath {path!r} names no project: give a folder, or a file such as 'project.json'")
+        self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
+        self.author = login() if author is None else codec.text(author, "author")
+        self.storage_options = storage_options
+        self._stand_at(*split(self.fpath))
+
+    def _stand_at(self, folder: str, head_name: str) -> None:
+        self.dir, self._head_name = folder, head_name
+        self._files = open_files(self.dir, **self.storage_options)
+        inside = self._files.below(self._head_name.removesuffix(".json"))
+        self.folder = inside.url
+        """The folder of everything but the head."""
+        self._shelf = Shelf(inside, learn=self._learn)
+        self._journal = Journal(inside)
+        self._elsewhere: dict[str, Owner] = {}
+        """Artifact files that records name already and that have yet to be copied, with where they are."""
+        self._upstream: dict[str, Project] = {}
+        """Other projects that were opened to follow a dependency, by path."""
+
+    @property
+    def location(self) -> str:
+        """The absolute path or URL of the project's head."""
+        return f"{self.dir}/{self._head_name}"
+
+    def options_for(self, path: str) -> dict[str, Any]:
+        """Return the storage options, where `path` is on the filesystem that they are for."""
+        return self.storage_options if protocol(path) == protocol(self.dir) else {}
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec filesystem the project is on."""
+        return self._files.fs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return where this is. What it knows of its records is read anew, and locks do not travel."""
+        return {
+            "fpath": self.fpath,
+            "author": self.author,
+            "storage_options": self.storage_options,
+            "place": (self.dir, self._head_name),
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.fpath, self.author, self.storage_options = state["fpath"], state["author"], state["storage_options"]
+        self._stand_at(*state["place"])
+
+    def _place(self) -> "Owner":
+        """Return an owner at the same place that knows nothing."""
+        return Owner._of(Owner.__getstate__(self))
+
+    @classmethod
+    def _of(cls, state: Mapping[str, Any]) -> Self:
+        owner = cls.__new__(cls)
+        owner.__setstate__(state)
+        return owner
+
+    def _shelf_of(self, artifact: Artifact) -> Shelf:
+        """Return where an artifact's file is read from."""
+        path = "" if artifact.stored is None else artifact.stored.path
+        return self._elsewhere.get(path, self)._shelf
+
+    def _learn(self, size: int) -> None:
+        """Tell the shelf of files that records name, before one of `size` bytes is written."""
+
+    def _enlist(self, experiment: "Experiment") -> None:
+        """Take note that an experiment has changes."""
+
+    def _save(self, only: "Experiment | None" = None) -> None:
+        """Save what was enlisted, or one experiment."""
+
+
+def login() -> str:
+    """Return the name of the user who runs this process."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "unknown"

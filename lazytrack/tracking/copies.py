@@ -34,7 +34,7 @@ def adopt(project: "Project", experiment: Experiment) -> None:
     adopt_saved(project, source, [slug])
     held = project._experiments.get(slug)
     if type(source) is Owner and not experiment.read_only and (held is None or held.read_only):
-        _join(experiment, project)
+        join(experiment, project)
         return
     unsaved = _at_home(experiment._unsaved(), source, project)
     if not unsaved:
@@ -47,13 +47,14 @@ def adopt(project: "Project", experiment: Experiment) -> None:
 
 
 def adopt_saved(project: "Project", source: Owner, records: Iterable[str]) -> None:
-    """Take over what `source` knows to be saved of some records; the next save copies it."""
+    """Take over what `source` knows of some records besides unsaved changes; the next save writes what is not here."""
     records = list(records)
-    patches = [patch for record in records for patch in source._journal.patches(record)]
-    if source.location == project.location:
-        project._journal.absorb(patches)
-    elif patches:
-        project._read_once()
+    project._doomed.difference_update(records)
+    project._hidden.difference_update(records)
+    patches = project._journal.news(patch for record in records for patch in source._journal.patches(record))
+    if patches:
+        # Of a source at the same place most of it is in the store. What is not comes from a merge that is not saved.
+        project.refresh() if source.location == project.location else project._read_once()
         patches = project._journal.news(patches)
         place = source._place()
         for patch in patches:
@@ -69,7 +70,8 @@ def adopt_saved(project: "Project", source: Owner, records: Iterable[str]) -> No
             held._move()
 
 
-def _join(experiment: Experiment, project: "Project") -> None:
+def join(experiment: Experiment, project: "Project") -> None:
+    """Make the object itself part of `project`, with all that it has not saved."""
     with experiment._ledger.lock:
         source, unsaved = experiment._owner, experiment._unsaved()
         _at_home(unsaved, source, project)
@@ -110,5 +112,5 @@ def _moved_dependencies(patches: Sequence[Patch], source: Owner, project: "Proje
         there = rebase(value, source, project)
         if there != value and project._journal.get(record, field) == value:
             moved.setdefault(record, {})[field] = there
-    at = naming.clock.tick()
+    at = naming.clock.tick() if moved else ""
     return [{"at": at, "by": project.author, "record": record, "set": changes} for record, changes in moved.items()]

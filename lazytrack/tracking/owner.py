@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf
@@ -78,13 +78,9 @@ class Owner:
 
     def _place(self) -> "Owner":
         """Return an owner at the same place that knows nothing."""
-        return Owner._of(Owner.__getstate__(self))
-
-    @classmethod
-    def _of(cls, state: Mapping[str, Any]) -> Self:
-        owner = cls.__new__(cls)
-        owner.__setstate__(state)
-        return owner
+        place = Owner.__new__(Owner)
+        place.__setstate__(Owner.__getstate__(self))
+        return place
 
     def _shelf_of(self, artifact: Artifact) -> Shelf:
         """Return where an artifact's file is read from."""

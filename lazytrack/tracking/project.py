@@ -13,8 +13,9 @@ from lazytrack import codec, naming
 from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError, StoreWarning
 from lazytrack.journal import Head, Patch, read_head
 from lazytrack.tracking import search
-from lazytrack.tracking.copies import adopt, adopt_saved
+from lazytrack.tracking.copies import adopt, adopt_saved, join
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
+from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.saving import Changes, make_head, write
@@ -90,8 +91,11 @@ class Project(Owner):
         """Records that the next save deletes."""
         self._hidden: set[str] = set()
         """Records that are not shown: the doomed ones, and those that are somebody else's to delete."""
+        self._knows_store = False
         self._unindexed: set[str] = set()
+        """Records whose artifact files the shelf has not been told of."""
         self._unmoved: set[str] = set()
+        """Records that were read and that experiments have yet to take over."""
         self._make_locks()
         if head is not None and head.kind == "export":
             self._journal.absorb(head.patches)
@@ -146,11 +150,13 @@ class Project(Owner):
         """
         self._check_writable("append to it")
         _check_kind(experiment, Experiment, "appended")
-        if experiment._owner is self:
-            experiment._ledger.check() if experiment.dirty else None
-        else:
-            with self._save_lock:
+        with self._save_lock:
+            if experiment._owner is not self:
                 adopt(self, experiment)
+            elif experiment._ledger.refusal is INHERITED:
+                join(experiment, self)
+            elif not experiment.read_only:
+                experiment._ledger.check()
 
     def attach(self, slug: str) -> Experiment:
         """Return a stored experiment to be logged to, in mode ``a`` too, by as many processes as like.
@@ -199,10 +205,10 @@ class Project(Owner):
         """
         for other in others:
             _check_kind(other, Project, "merged")
-        merged = Project._of(Owner.__getstate__(self) | {"mode": self.mode, "head": self._head})
+        merged = Project.__new__(Project)
+        Owner.__setstate__(merged, Owner.__getstate__(self))
+        merged._open(self.mode, self._head)
         merged._doomed, merged._hidden = set(self._doomed), set(self._hidden)
-        merged._adopted, merged._elsewhere = list(self._adopted), dict(self._elsewhere)
-        merged._journal.absorb(self._adopted)
         for project in (self, *others):
             project._read_once()
             with project._lock:
@@ -383,11 +389,12 @@ class Project(Owner):
 
     def _read_journal(self) -> set[str]:
         touched = self._journal.refresh()
+        self._knows_store = True
         self._unindexed |= touched
         return touched
 
     def _learn(self, size: int) -> None:
-        if size >= _LARGE_BYTES and not self._was_read:
+        if size >= _LARGE_BYTES and not self._knows_store:
             try:
                 self._unmoved |= self._read_journal()  # experiments take it over later: this save has their changes
             except OSError as error:
@@ -497,13 +504,12 @@ class Project(Owner):
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         super().__setstate__(state)
         self._open(state["mode"], state["head"])
-        if "at" in state:  # from another process: what it has not saved is its to save
-            naming.clock.observe(state["at"])
-            self._hidden, self._elsewhere = set(state["hidden"]), state["elsewhere"]
-            self._journal.absorb(state["adopted"])
-            for experiment in state["unsaved"]:
-                experiment._owner = self
-                self._experiments[experiment.slug] = experiment
+        naming.clock.observe(state["at"])
+        self._hidden, self._elsewhere = set(state["hidden"]), dict(state["elsewhere"])
+        self._journal.absorb(state["adopted"])
+        for experiment in state["unsaved"]:  # it is there to be read: its parent saves it
+            experiment._owner = self
+            self._experiments[experiment.slug] = experiment
 
     def _inherit(self) -> None:
         """Begin anew in a forked child: what is not saved is its parent's to save."""

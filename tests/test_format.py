@@ -34,6 +34,8 @@ def write_store(folder):
         test.log_metric("auc", math.nan)
         test.log_artifact("curve", [1], handler="json")
         exp.log_artifact("model", {1, 2}, handler="pickle")
+        exp.notes = "a note"
+        exp.dependencies["many"] = project["many"]
     project.save()
     exp.tags.remove("a")
     del exp.tests[0]

@@ -20,7 +20,7 @@ def test_the_public_names_are_these():
 
 
 def test_the_packages_public_names_are_these():
-    assert tracking.__all__ == ["Experiment", "Project", "ReadOnlyExperiment", "ReadOnlyTest", "Test"]
+    assert tracking.__all__ == ["Experiment", "Project", "ReadOnlyExperiment", "ReadOnlyTest", "Registry", "Test"]
     assert artifacts.__all__ == [
         "Artifact",
         "JSONArtifact",

@@ -1,6 +1,7 @@
 """Whose pickles are read unasked, and what becomes of everybody else's."""
 
 import hashlib
+import hmac
 import json
 import os
 import pickle
@@ -76,6 +77,17 @@ def test_what_is_signed_by_a_key_that_is_held_is_read_unasked(project):
     [entry] = entries(project)
     assert OURS not in json.dumps(entry)
     assert set(entry) >= {"signature", "sha256"}
+
+
+def test_a_signature_is_made_as_the_page_of_the_format_says(project):
+    exp = logged(project)
+    [entry] = entries(project)
+    line = (
+        json.dumps(["lazytrack/1", entry["sha256"], "pickle", exp.slug, "artifacts.model"], separators=(",", ":"))
+        + "\n"
+    )
+    key_id = hmac.new(OURS.encode(), b"name of the key", "sha256").hexdigest()[:16]
+    assert entry["signature"] == f"{key_id}:{hmac.new(OURS.encode(), line.encode(), 'sha256').hexdigest()}"
 
 
 def test_a_handler_that_runs_no_code_is_not_signed(project):

@@ -209,18 +209,21 @@ class Project(Owner):
         Owner.__setstate__(merged, Owner.__getstate__(self))
         merged._open(self.mode, self._head)
         merged._doomed, merged._hidden = set(self._doomed), set(self._hidden)
-        for project in (self, *others):
+        projects = (self, *others)
+        for project in projects:
             project._read_once()
+        gone = frozenset().union(*(project._journal.deleted for project in projects))
+        for project in projects:
+            hidden = gone | project._hidden
+            adopt_saved(merged, project, [r for r in project._journal.created() if r[0] != "." and r not in hidden])
             with project._lock:
                 held = list(project._experiments.values())
-            stored = [slug for slug in project._journal.created() if slug[0] != "." and slug not in project._hidden]
-            adopt_saved(merged, project, stored)
-            gone = project._journal.deleted - merged._journal.deleted
-            merged._doomed |= gone
-            merged._hidden |= gone
             for experiment in held:
-                if experiment.dirty and experiment.slug not in merged._hidden:
+                if experiment.dirty and experiment.slug not in hidden:
                     adopt(merged, experiment)
+        merged._read_once()
+        merged._doomed |= gone - merged._journal.deleted
+        merged._hidden |= gone
         return merged
 
     def delete(self, slug: str) -> None:

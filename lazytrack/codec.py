@@ -33,6 +33,8 @@ MAX_DEPTH = 100
 MAX_ARRAY = 10_000
 """Arrays of more elements than this are refused as parameters: they are artifacts."""
 
+_SAID_AS_TEXT = {"UUID", "Decimal", "dtype", "device"}
+"""Names of classes whose text says it all: identifiers, exact numbers, numpy's and torch's types, torch's devices."""
 _ESCAPES = {"float", "int", "dict"}
 _INT64 = range(-(2**63), 2**64)
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -136,7 +138,7 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
         case AbstractSet():
             return _ordered(_list(value, what, depth))
         case datetime():
-            return _time(value, what)
+            return _time(value, what) if value == value else None  # noqa: PLR0124  (pandas' NaT is a datetime)
         case date() | time():
             return value.isoformat()
         case timedelta():
@@ -161,8 +163,13 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
         return _integer(int(value), what)
     if isinstance(value, numbers.Real):
         return _float(value, what)
-    if type(value).__name__ in {"UUID", "Decimal"}:
+    kinds = {kind.__name__ for kind in type(value).__mro__}
+    if "NAType" in kinds:  # pandas
+        return None
+    if not kinds.isdisjoint(_SAID_AS_TEXT):
         return str(value)
+    if not kinds.isdisjoint({"SimpleNamespace", "Namespace"}):  # argparse's, which is not imported for this
+        return _mapping(vars(value), what, depth)
     raise TypeError(
         f"{what} cannot be held as JSON: {_short(value)}; log what describes it, "
         "or the object itself with log_artifact(..., handler='pickle')"
@@ -262,6 +269,7 @@ def _short(value: Any) -> str:
         shown = repr(value)
     except Exception:  # noqa: BLE001  (a user's repr may raise anything; the message matters more)
         shown = "<no repr>"
+    shown = " ".join(shown.split())
     return f"{type(value).__name__} {shown if len(shown) <= 80 else shown[:77] + '...'}"  # noqa: PLR2004
 
 

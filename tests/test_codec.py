@@ -1,3 +1,4 @@
+import argparse
 import dataclasses
 import enum
 import functools
@@ -18,6 +19,7 @@ from uuid import UUID
 
 import attrs
 import numpy as np
+import pandas as pd
 import pydantic
 import pytest
 from hypothesis import example, given, settings
@@ -195,6 +197,18 @@ PLAIN = [
     (np.array(["2026-11-20T08:22:33"], dtype="datetime64[ns]"), ["2026-11-20T08:22:33.000000Z"]),
     (Tensor([1.0, 2.0]), [1.0, 2.0]),
     (Tensor(1.0), 1.0),
+    (np.dtype("f4"), "float32"),
+    # pandas
+    (pd.Timestamp("2026-11-20 08:22", tz="Europe/Berlin"), "2026-11-20T07:22:00.000000Z"),
+    (pd.Timestamp("2026-11-20 08:22"), "2026-11-20T08:22:00.000000Z"),
+    (pd.Timedelta("90s"), 90.0),
+    (pd.NaT, None),
+    (pd.NA, None),
+    (pd.Series([1, 2.5, None]), [1.0, 2.5, NAN]),
+    (pd.Series([1, None], dtype="Int64"), [1, None]),
+    (pd.Index(["a", "b"]), ["a", "b"]),
+    (pd.Categorical(["a", "b", "a"]), ["a", "b", "a"]),
+    (pd.DatetimeIndex(["2026-11-20", None]), ["2026-11-20T00:00:00.000000Z", None]),
     # paths
     (PurePosixPath("a/b"), "a/b"),
     (Path("a") / "b", str(Path("a") / "b")),
@@ -232,6 +246,8 @@ PLAIN = [
     (Layer(width=8), {"width": 8, "_dropout": 0.5}),
     (Model(depth=2), {"depth": 2, "color": "red", "layers": [3, 4]}),
     (Widths([1, 2]), [1, 2]),
+    (argparse.Namespace(lr=0.1, out=Path("out")), {"lr": 0.1, "out": "out"}),
+    (types.SimpleNamespace(a={1}), {"a": [1]}),
     (Dumping(), {"a": 1, "b": "x"}),
     # other numbers
     (Decimal("0.10"), "0.10"),

@@ -16,6 +16,7 @@ from lazytrack.tracking.registry import registry
 if TYPE_CHECKING:
     from lazytrack.tracking.experiment import Experiment
     from lazytrack.tracking.project import Project
+    from lazytrack.tracking.record import Record
 
 FIELD = "dependencies."
 """What the fields of dependencies begin with."""
@@ -32,7 +33,7 @@ class Dependencies(MutableMapping[str, "Experiment"]):
 
     __slots__ = ("_experiment", "_items")
 
-    def __init__(self, experiment: "Experiment") -> None:
+    def __init__(self, experiment: "Record") -> None:
         self._experiment = experiment
         self._items: dict[str, Experiment | str] = dict(self._stored())
 

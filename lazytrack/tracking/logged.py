@@ -18,7 +18,7 @@ from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owned import Section
 
 if TYPE_CHECKING:
-    from lazytrack.tracking.experiment import Experiment
+    from lazytrack.tracking.record import Record
 
 
 class Missing(enum.Enum):
@@ -57,7 +57,7 @@ class Logged:
     # --- where it stands; subclasses know ---
 
     @property
-    def _whole(self) -> "Experiment | None":
+    def _whole(self) -> "Record | None":
         """The experiment that this is or belongs to; None where it belongs to none yet."""
         raise NotImplementedError
 

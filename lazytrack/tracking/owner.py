@@ -11,8 +11,8 @@ from lazytrack.files import open_files, protocol, split
 from lazytrack.journal import Journal
 
 if TYPE_CHECKING:
-    from lazytrack.tracking.experiment import Experiment
     from lazytrack.tracking.project import Project
+    from lazytrack.tracking.record import Record
 
 
 class Owner:
@@ -90,10 +90,10 @@ class Owner:
     def _learn(self, size: int) -> None:
         """Tell the shelf of files that records name, before one of `size` bytes is written."""
 
-    def _enlist(self, experiment: "Experiment") -> None:
+    def _enlist(self, experiment: "Record") -> None:
         """Take note that an experiment has changes."""
 
-    def _save(self, only: "Experiment | None" = None) -> None:
+    def _save(self, only: "Record | None" = None) -> None:
         """Save what was enlisted, or one experiment."""
 
 

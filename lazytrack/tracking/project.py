@@ -1,28 +1,24 @@
 """A project: a folder of experiments, opened for reading, adding or editing."""
 
-import logging
 import os
-import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from lazytrack import codec, naming
-from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError, StoreWarning
+from lazytrack import naming
+from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError
 from lazytrack.journal import Head, Patch, read_head
 from lazytrack.tracking import search
+from lazytrack.tracking.catalog import Catalog
 from lazytrack.tracking.copies import adopt, adopt_saved, join
-from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
+from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
-from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owner import Owner
+from lazytrack.tracking.record import Record
 from lazytrack.tracking.saving import Changes, make_head, write
 
-_LARGE_BYTES = 1_000_000
-"""Before an artifact of this size is written, the log is read once: an equal one may be there."""
-_log = logging.getLogger(__name__)
 _MODES = {
     "r": "read only",
     "a": "add experiments; what is stored is read-only",
@@ -31,7 +27,7 @@ _MODES = {
 }
 
 
-class Project(Owner):
+class Project(Catalog):
     """Experiments in a folder, on any filesystem, that any number of processes may log to at once.
 
     Parameters
@@ -79,32 +75,13 @@ class Project(Owner):
             self._hidden |= self._doomed
 
     def _open(self, mode: str, head: Head | None) -> None:
-        self.mode = mode
-        self._head = head
-        self._was_read = False
-        self._reported: set[str] = set()
-        self._experiments: dict[str, Experiment] = {}
-        self._dirty: dict[str, Experiment] = {}
+        super()._open(mode, head)
+        self._dirty: dict[str, Record] = {}
         self._adopted: list[Patch] = []
         """Patches of other projects, which the next save writes."""
         self._doomed: set[str] = set()
         """Records that the next save deletes."""
-        self._hidden: set[str] = set()
-        """Records that are not shown: the doomed ones, and those that are somebody else's to delete."""
-        self._knows_store = False
-        self._unindexed: set[str] = set()
-        """Records whose artifact files the shelf has not been told of."""
-        self._unmoved: set[str] = set()
-        """Records that were read and that experiments have yet to take over."""
-        self._make_locks()
-        if head is not None and head.kind == "export":
-            self._journal.absorb(head.patches)
         _projects.add(self)
-
-    def _make_locks(self) -> None:
-        # Locks are taken in this order: of the save, of an experiment's ledger, of the project, of the journal.
-        self._save_lock = threading.RLock()
-        self._lock = threading.RLock()
 
     # --- logging ---
 
@@ -277,106 +254,6 @@ class Project(Owner):
                 raise
             error.add_note(f"lazytrack could not save project {self.fpath!r}: {failure}")
 
-    # --- reading ---
-
-    @property
-    def experiments(self) -> list[Experiment]:
-        """All experiments, oldest first."""
-        self._read_once()
-        return [self._experiment(slug) for slug in self._slugs()]
-
-    def best(self, metric: str, n: int = 10, *, minimize: bool = False) -> list[Experiment]:
-        """Return the `n` experiments with the greatest value of a metric, the best first.
-
-        Experiments without that metric, or where it is a list or NaN, are left out.
-
-        Parameters
-        ----------
-        metric
-            Its name, as logged.
-        minimize
-            Whether the least value is the best.
-        """
-        self._read_once()
-        with self._lock:
-            held = list(self._experiments.items())
-        # An experiment that nobody touched is not built for one number.
-        values = self._journal.column(f"metrics.{metric}")
-        values |= {slug: experiment.metrics.get(metric) for slug, experiment in held}
-        listed = {slug for slug, at in self._journal.created().items() if at} | {slug for slug, _ in held}
-        values = {
-            slug: v for slug, v in values.items() if slug in listed and slug not in self._hidden and slug[0] != "."
-        }
-        return [self._experiment(slug) for slug in search.best(values, n, minimize=minimize)]
-
-    def filter(self, func: Callable[[Experiment], bool]) -> Iterator[Experiment]:
-        """Yield the experiments for which `func` returns True, oldest first."""
-        return (experiment for experiment in self.experiments if func(experiment))
-
-    def refresh(self) -> None:
-        """Read what others have written since; what was changed here and not saved yet stays as it is.
-
-        Raises
-        ------
-        OSError
-            When the store cannot be read.
-        """
-        with self._save_lock:  # a save in between has taken its changes and not written them yet
-            touched = self._read_journal() | self._unmoved
-            with self._lock:
-                self._was_read = True
-                self._unmoved = set()
-                held = [(slug, e) for slug, e in self._experiments.items() if slug in touched]
-            for slug, experiment in held:
-                if not self._journal.is_deleted(slug):
-                    experiment._move()
-                elif not experiment.dirty:
-                    with self._lock:
-                        self._experiments.pop(slug, None)
-        self._report()
-
-    load = refresh
-
-    @property
-    def problems(self) -> dict[str, str]:
-        """What is damaged in the store: file or record by name, with the reason."""
-        self._read_once()
-        if None in self._journal.column("created_at").values():
-            self.refresh()  # a listing may have missed the first of two files that appeared while it was made
-        problems = dict(self._journal.problems)
-        for record, created_at in self._journal.column("created_at").items():
-            if record.startswith("."):
-                continue
-            if created_at is None:
-                problems[f"record {record}"] = "is incomplete: no file that is there says when it was created"
-            elif not _is_time(created_at):
-                problems[f"record {record}"] = f"says it was created at {created_at!r:.50}, which is no time"
-        return problems
-
-    def __getitem__(self, key: str) -> Experiment:
-        """Return an experiment by its slug, a unique beginning of it, or a short slug, which means the newest.
-
-        Raises
-        ------
-        KeyError
-            When there is none, or several slugs begin so.
-        """
-        slug = self._find(key)
-        if slug is None:
-            raise KeyError(f"no experiment {key!r} in {self.fpath}{search.suggest(key, self._slugs())}")
-        return self._experiment(slug)
-
-    def __contains__(self, key: object) -> bool:
-        """Tell whether there is an experiment of this slug or short slug; the beginning of one does not count."""
-        return self._find(key, whole=True) is not None
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (experiment.to_dict() for experiment in self.experiments)
-
-    def __len__(self) -> int:
-        self._read_once()
-        return len(self._slugs())
-
     def __repr__(self) -> str:
         return f"Project({self.fpath!r}, mode={self.mode!r})"
 
@@ -386,72 +263,12 @@ class Project(Owner):
         if self.mode == "r":
             raise ReadOnlyError(f"{self.fpath} was opened with mode='r': open it with 'a', 'w' or 'w+' to {what}")
 
-    def _read_once(self) -> None:
-        if not self._was_read:
-            self.refresh()
-
-    def _read_journal(self) -> set[str]:
-        touched = self._journal.refresh()
-        self._knows_store = True
-        self._unindexed |= touched
-        return touched
-
-    def _learn(self, size: int) -> None:
-        if size >= _LARGE_BYTES and not self._knows_store:
-            try:
-                self._unmoved |= self._read_journal()  # experiments take it over later: this save has their changes
-            except OSError as error:
-                _log.debug("%s cannot be read to look for equal artifacts: %s", self.fpath, error)
-        while self._unindexed:
-            record = self._unindexed.pop()
-            for field, value in self._journal.fields(record).items():
-                if (file := file_of(field, value, record)) is not None:
-                    self._shelf.know(file)
-
-    def _report(self) -> None:
-        news = {name: why for name, why in self._journal.problems.items() if name not in self._reported}
-        self._reported |= news.keys()
-        if news:
-            name, why = next(iter(sorted(news.items())))
-            more = f" (and {len(news) - 1} more)" if len(news) > 1 else ""
-            warnings.warn(
-                f"{self.folder}/{name} {why}{more}; everything else was read; see project.problems",
-                StoreWarning,
-                stacklevel=4,
-            )
-
-    def _slugs(self) -> list[str]:
-        """Return the experiments' slugs, oldest first, without reading anything."""
-        created = self._journal.created()
-        stored = [slug for slug, at in created.items() if at and slug not in self._hidden and slug[0] != "."]
-        stored.sort(key=created.__getitem__)  # type: ignore[arg-type]  # those without a time are not among them
-        with self._lock:
-            return stored + [slug for slug in self._experiments if slug not in created]
-
-    def _find(self, key: object, *, whole: bool = False) -> str | None:
-        if not isinstance(key, str):
-            return None
-        if key in self._experiments:
-            return key
-        self._read_once()
-        if key not in self._hidden and not key.startswith(".") and self._journal.get(key, "created_at") is not None:
-            return key
-        return search.find(key, self._slugs(), whole=whole)
-
-    def _experiment(self, slug: str) -> Experiment:
-        found = self._experiments.get(slug)
-        if found is None:
-            kind = Experiment if self.mode == "w+" else ReadOnlyExperiment
-            with self._lock:
-                found = self._experiments.setdefault(slug, kind._load(self, slug))
-        return found
-
-    def _enlist(self, experiment: Experiment) -> None:
+    def _enlist(self, experiment: Record) -> None:
         """Take note that an experiment has changes, for the next save to find it."""
         with self._lock:
             self._dirty[experiment.slug] = experiment
 
-    def _save(self, only: Experiment | None = None) -> None:
+    def _save(self, only: Record | None = None) -> None:
         with self._save_lock:
             if self._head is None:
                 self._head = make_head(self._files, self._head_name)
@@ -536,11 +353,3 @@ if hasattr(os, "register_at_fork"):
 def _check_kind(value: object, kind: type, what: str) -> None:
     if not isinstance(value, kind):
         raise TypeError(f"only a {kind.__name__} can be {what}, not {type(value).__name__}")
-
-
-def _is_time(value: object) -> bool:
-    try:
-        codec.parse_time(value)  # type: ignore[arg-type]  # whatever a stranger wrote
-    except (ValueError, TypeError):
-        return False
-    return True

@@ -13,7 +13,7 @@ from lazytrack.tracking.logged import Logged
 from lazytrack.tracking.owned import BaseList
 
 if TYPE_CHECKING:
-    from lazytrack.tracking.experiment import Experiment
+    from lazytrack.tracking.record import Record
 
 
 class Test(Logged):
@@ -49,7 +49,7 @@ class Test(Logged):
         fs: Any = None,
     ) -> None:
         super().__init__(Ledger())
-        self._experiment: Experiment | None = None
+        self._experiment: Record | None = None
         self._path, self._fs = os.fspath(path), fs
         self._scalars["name"] = codec.text(name, "the name of a test")
         if description is not None:
@@ -60,7 +60,7 @@ class Test(Logged):
             self._put(f"artifacts.{artifact.name}", artifact)
 
     @classmethod
-    def _load(cls, experiment: "Experiment", prefix: str) -> Self:
+    def _load(cls, experiment: "Record", prefix: str) -> Self:
         """Return the test whose stored fields begin with `prefix`."""
         test = cls.__new__(cls)
         Logged.__init__(test, experiment._ledger, prefix)
@@ -68,7 +68,7 @@ class Test(Logged):
         test._path, test._fs = ".", None
         return test
 
-    def _belong(self, experiment: "Experiment | None", prefix: str) -> None:
+    def _belong(self, experiment: "Record | None", prefix: str) -> None:
         """Become part of an experiment, or of none: all it holds is a change there from now on."""
         scalars, parameters, metrics = (dict(self._section(name)) for name in ("", "parameters.", "metrics."))
         artifacts = self._artifact_map()
@@ -83,7 +83,7 @@ class Test(Logged):
         self._experiment = experiment
 
     @property
-    def _whole(self) -> "Experiment | None":
+    def _whole(self) -> "Record | None":
         return self._experiment
 
     @property
@@ -170,7 +170,7 @@ class Tests(BaseList):
 
     __slots__ = ("_experiment", "_kind")
 
-    def __init__(self, experiment: "Experiment", kind: type[Test]) -> None:
+    def __init__(self, experiment: "Record", kind: type[Test]) -> None:
         self._experiment = experiment
         self._kind = kind
         list.__init__(self, [kind._load(experiment, prefix) for prefix in self._stored_prefixes()])

@@ -1,0 +1,213 @@
+"""The record of an experiment: its fields, its tests, tags and dependencies, and what of them a save has to write."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from lazytrack import naming
+from lazytrack.tracking.dependencies import Dependencies
+from lazytrack.tracking.ledger import READ_ONLY, Ledger
+from lazytrack.tracking.logged import MISSING, Logged
+from lazytrack.tracking.owned import Tags
+from lazytrack.tracking.owner import Owner
+from lazytrack.tracking.saving import Changes
+from lazytrack.tracking.test import ReadOnlyTest, Test, Tests
+
+if TYPE_CHECKING:
+    from lazytrack.tracking.experiment import Experiment
+
+
+class Record(Logged):
+    """What of `Experiment` is kept, and how that comes into being, changes, and moves with the store."""
+
+    __slots__ = ("__weakref__", "_dependencies", "_owner", "_slug", "_tags", "_tests")
+
+    read_only = False
+    """Whether changes are refused."""
+
+    def _set_up(self, owner: Owner, slug: str, ledger: Ledger) -> None:
+        Logged.__init__(self, ledger)
+        self._owner = owner
+        self._slug = slug
+        self._tags: Tags | None = None
+        self._tests: Tests | None = None
+        self._dependencies: Dependencies | None = None
+
+    @classmethod
+    def _load(cls, owner: Owner, slug: str) -> Self:
+        """Return a stored experiment; nothing of it is read before it is asked for."""
+        experiment = cls.__new__(cls)
+        experiment._set_up(owner, slug, READ_ONLY if cls.read_only else Ledger(on_dirty=experiment._enlist))
+        return experiment
+
+    @property
+    def _whole(self) -> "Record":
+        return self
+
+    @property
+    def slug(self) -> str:
+        """The name of its record: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``."""
+        return self._slug
+
+    @property
+    def project(self) -> str:
+        """The path of the project it belongs to."""
+        return self._owner.fpath
+
+    @property
+    def dir(self) -> str:
+        """The folder that holds the project's files."""
+        return self._owner.dir
+
+    @property
+    def path(self) -> str:
+        """The folder of its artifact files."""
+        return f"{self._owner.folder}/artifacts/{self.slug}"
+
+    @property
+    def fs(self) -> Any:
+        """The project's fsspec filesystem."""
+        return self._owner.fs
+
+    # --- what it holds ---
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags; changes in the list are logged changes."""
+        with self._ledger.lock:
+            if self._tags is None:
+                self._tags = Tags(self._ledger, self._stored_tags())
+            return self._tags
+
+    @tags.setter
+    def tags(self, value: Iterable[str]) -> None:
+        self.tags[:] = value
+
+    @property
+    def tests(self) -> list[Test]:
+        """The tests, in the order they were logged; a `Test` made elsewhere can be appended."""
+        return self._tests_list
+
+    @property
+    def _tests_list(self) -> Tests:
+        with self._ledger.lock:
+            if self._tests is None:
+                self._tests = Tests(self, ReadOnlyTest if self.read_only else Test)
+            return self._tests
+
+    @property
+    def dependencies(self) -> Dependencies:
+        """The experiments it builds on, of other projects too, by short slug; changes are logged changes.
+
+        An upstream is looked for when it is asked for; one that cannot be reached raises `LookupError` then.
+        """
+        with self._ledger.lock:
+            if self._dependencies is None:
+                self._dependencies = Dependencies(self)
+            return self._dependencies
+
+    @dependencies.setter
+    def dependencies(self, value: "Mapping[str, Experiment]") -> None:
+        upstream = dict(value)
+        with self._ledger.lock:
+            for key in [key for key in self.dependencies if key not in upstream]:
+                del self.dependencies[key]
+            self.dependencies.update(upstream)
+
+    @property
+    def author(self) -> str:
+        """Who made it."""
+        return str(self._scalars.get("author", "unknown"))
+
+    @property
+    def last_updated_by(self) -> str:
+        """Who changed it last."""
+        return str(self._owner._journal.get(self.slug, "last_updated_by") or self.author)
+
+    # --- saving and refreshing ---
+
+    def _enlist(self) -> None:
+        self._owner._enlist(self)
+
+    def _last_updated_iso(self) -> str:
+        if self._ledger.last_updated is not None:
+            return naming.iso(self._ledger.last_updated)
+        return self._scalars.get("last_updated", self._scalars["created_at"])  # type: ignore[no-any-return]
+
+    def _stored_tags(self) -> list[str]:
+        return [field[5:] for field in self._stored() if field.startswith("tags.")]
+
+    def _take_changes(self) -> Changes:
+        """Take the changes since the last save away, as the record will have them."""
+        with self._ledger.lock:
+            changes = Changes(slug=self.slug, ledger=self._ledger)
+            try:
+                changes.fields = self._ledger.take()
+                for field in changes.fields:
+                    changes.add(field, self._current(field))
+                if self.slug in self._owner._journal and self.last_updated_by != self._owner.author:
+                    changes.add("last_updated_by", self._owner.author)
+                changes.add("last_updated", self._last_updated_iso())
+            except BaseException:
+                changes.give_back()
+                raise
+        return changes
+
+    def _current(self, field: str) -> Any:
+        """Return what a field is now: strict JSON, an artifact, or `MISSING`."""
+        part, key = self._part(field)
+        section, dot, name = key.partition(".")
+        if part is None:
+            return MISSING
+        match section + dot:
+            case "artifacts.":
+                return part._artifact_map().get(name, MISSING)
+            case "tags.":
+                return True if name in self.tags else MISSING
+            case "dependencies.":
+                return self.dependencies.reference(name) if name in self.dependencies else MISSING
+        return part._value(key)
+
+    def _unsaved(self) -> dict[str, Any]:
+        """Return what has changed since the last save: by field, strict JSON, an artifact, or `MISSING`."""
+        with self._ledger.lock:
+            return {field: self._current(field) for field in self._ledger.changed}
+
+    def _take_over(self, unsaved: Mapping[str, Any]) -> None:
+        """Hold what another copy of this experiment has not saved; these are changes."""
+        with self._ledger.lock:
+            for field, value in unsaved.items():
+                section, _, name = field.partition(".")
+                match section:
+                    case "tests":
+                        test = self._tests_list.at(f"tests.{name.partition('.')[0]}.")
+                        test._put(field.removeprefix(test._prefix), value)
+                    case "tags":
+                        self.tags[:] = [*(tag for tag in self.tags if tag != name), *([name] if value is True else [])]
+                    case "dependencies":
+                        self.dependencies.put(name, None if value is MISSING else value)
+                    case _:
+                        self._put(field, value)
+
+    def _part(self, field: str) -> tuple[Logged | None, str]:
+        """Return what a field belongs to, this experiment or one of its tests, and its name there."""
+        if not field.startswith("tests."):
+            return self, field
+        for test in self.tests:
+            if field.startswith(test._prefix):
+                return test, field.removeprefix(test._prefix)
+        return None, field
+
+    def _move(self) -> None:
+        with self._ledger.lock:
+            super()._move()
+            changed = self._ledger.changed
+            if not changed:
+                self._ledger.last_updated = None
+            if self._tags is not None:
+                stored = [tag for tag in self._stored_tags() if f"tags.{tag}" not in changed]
+                mine = [tag for tag in self._tags if tag in stored or f"tags.{tag}" in changed]
+                self._tags.put([*mine, *(tag for tag in stored if tag not in mine)])
+            if self._dependencies is not None:
+                self._dependencies.move()
+            if self._tests is not None:
+                self._tests.move()

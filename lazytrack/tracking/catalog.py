@@ -22,8 +22,6 @@ _log = logging.getLogger(__name__)
 class Catalog(Owner):
     """What of `Project` is reading. Nothing is read before something is looked up."""
 
-    mode: str
-
     def _open(self, mode: str, head: Head | None) -> None:
         self.mode = mode
         self._head = head

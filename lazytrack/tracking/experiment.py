@@ -1,6 +1,5 @@
 """One experiment: what was tried, what came of it, and the record it is stored as."""
 
-import functools
 import os
 import traceback
 from collections.abc import Iterable, Mapping
@@ -19,7 +18,6 @@ from lazytrack.tracking.test import Test
 _STATUSES = ("running", "completed", "failed", "stopped")
 
 
-@functools.total_ordering
 class Experiment(Record):
     """Parameters, metrics, tags, tests and artifacts of one attempt.
 
@@ -215,11 +213,20 @@ class Experiment(Record):
         return self is other or (self.slug == other.slug and self._contents() == other._contents())
 
     def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Experiment):
-            return NotImplemented
-        if self.slug == other.slug:
-            return self.last_updated < other.last_updated
-        return self.created_at < other.created_at
+        return self._age(other) < other._age(self) if isinstance(other, Experiment) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self._age(other) > other._age(self) if isinstance(other, Experiment) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self < other or self == other if isinstance(other, Experiment) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self > other or self == other if isinstance(other, Experiment) else NotImplemented
+
+    def _age(self, other: "Experiment") -> datetime:
+        """Return the time by which this and another one are ordered."""
+        return self.last_updated if self.slug == other.slug else self.created_at
 
     def __hash__(self) -> int:
         return hash(self.slug)

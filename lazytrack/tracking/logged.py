@@ -15,7 +15,7 @@ from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import check_trust
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
 from lazytrack.tracking.ledger import Ledger
-from lazytrack.tracking.owned import Section
+from lazytrack.tracking.owned import Section, Shown
 
 if TYPE_CHECKING:
     from lazytrack.tracking.record import Record
@@ -245,9 +245,9 @@ class Logged:
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """The artifacts' handlers, in the order they were logged."""
+        """The artifacts' handlers, in the order they were logged; `log_artifact` adds one."""
         with self._ledger.lock:
-            return list(self._artifact_map().values())
+            return Shown(self._artifact_map().values())
 
     @property
     def _scalars(self) -> Section:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, SupportsIndex
 
 from lazytrack import codec
+from lazytrack.errors import ReadOnlyError
 from lazytrack.tracking.ledger import Ledger
 
 _MISSING = object()
@@ -232,6 +233,20 @@ class OwnedList(BaseList):
         with self._ledger.lock:
             self._ledger.note(self._field)
             yield
+
+
+class Shown(BaseList):
+    """A list that shows what there is, and refuses to be changed: nothing would come of that."""
+
+    __slots__ = ()
+
+    def _convert(self, item: Any) -> Any:
+        return item
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        raise ReadOnlyError("this list only shows what was logged: log_artifact(...) adds an artifact")
+        yield
 
 
 class Tags(BaseList):

@@ -27,6 +27,8 @@ class Owner:
         As for `Project`.
     """
 
+    mode = "a"
+
     def __init__(self, fpath: str | os.PathLike[str], author: str | None = None, **storage_options: Any) -> None:
         path = os.fspath(fpath)
         if not path or path.endswith("/.json") or path == ".json":

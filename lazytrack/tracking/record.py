@@ -144,7 +144,8 @@ class Record(Logged):
                 changes.fields = self._ledger.take()
                 for field in changes.fields:
                     changes.add(field, self._current(field))
-                if self.slug in self._owner._journal and self.last_updated_by != self._owner.author:
+                edited = self._owner.mode == "w+" or self.slug in self._owner._journal
+                if edited and self.last_updated_by != self._owner.author:
                     changes.add("last_updated_by", self._owner.author)
                 changes.add("last_updated", self._last_updated_iso())
             except BaseException:

@@ -563,3 +563,78 @@ def test_a_description_is_text(project):
         test.description = 5
     test.description = "said later"
     assert stored(project).tests[0].description == "said later"
+
+
+def test_the_list_of_artifacts_shows_them_and_refuses_to_be_changed(project):
+    exp = project.log("exp")
+    exp.log_artifact("a", 1, handler="json")
+    with pytest.raises(ReadOnlyError, match="log_artifact"):
+        exp.artifacts.append(exp.artifacts[0])
+    with pytest.raises(ReadOnlyError, match="log_artifact"):
+        del exp.artifacts[0]
+    assert [artifact.name for artifact in exp.artifacts] == ["a"]
+
+
+def test_several_metrics_or_parameters_are_logged_at_once_or_not_at_all(project):
+    exp = project.log("exp")
+    exp.log_metrics({"a": 1, "b": 2})
+    exp.log_parameters({"c": {"d": 1}, "e": None})
+    for log, wrong, error in (
+        (exp.log_metrics, {"a": 3, "x": "no number"}, TypeError),
+        (exp.log_parameters, {"c": 1, "x": object()}, TypeError),
+        (exp.log_parameters, {"c": 1, 2: 1}, TypeError),
+        (exp.log_metrics, [("a", 1)], TypeError),
+        (exp.log_parameters, None, TypeError),
+    ):
+        with pytest.raises(error):
+            log(wrong)
+    with pytest.raises(TypeError):
+        exp.metrics = {"z": 1, "x": "no number"}
+    assert exp.metrics == {"a": 1, "b": 2}
+    assert exp.parameters == {"c": {"d": 1}, "e": None}
+    exp.parameters["c"]["d"] = 2
+    project.save()
+    assert Project(project.fpath, mode="r")["exp"].parameters == {"c": {"d": 2}, "e": None}
+
+
+def test_notes_are_text_of_any_length(project):
+    with project.log("exp", notes="first") as exp:
+        assert exp.notes == "first"
+        exp.notes = "second\n" * 1000
+    project.save()
+    assert Project(project.fpath, mode="r")["exp"].notes == "second\n" * 1000
+    for wrong in (1, ["x"]):
+        with pytest.raises(TypeError, match="notes"):
+            exp.notes = wrong
+    exp.notes = None
+    project.save()
+    assert Project(project.fpath, mode="r")["exp"].notes is None
+    with pytest.raises(TypeError, match="notes"):
+        project.log("other", notes=5)
+    assert [exp.name for exp in project.experiments] == ["exp"]
+
+
+def test_an_expired_artifact_loads_with_a_warning(project):
+    with project.log("exp") as exp:
+        exp.log_artifact("old", 1, handler="json", expiry="2020-01-01")
+        exp.log_artifact("new", 1, handler="json", expiry="90d")
+    project.save()
+    with pytest.warns(UserWarning, match="'old' expired at 2020-01-01T00:00:00.000000Z"):
+        assert exp.load_artifact("old") == 1
+    assert exp.load_artifact("new") == 1
+
+
+def test_a_test_that_was_taken_out_holds_what_it_had_and_is_its_own_from_then_on(project):
+    with project.log("exp") as exp:
+        test = exp.log_test("women")
+        test.log_metric("auc", 1)
+    project.save()
+    exp.tests.remove(test)
+    test.log_metric("auc", 2)
+    project.save()
+    assert Project(project.fpath, mode="r")["exp"].tests == []
+    assert test.metrics == {"auc": 2}
+    with project.log("other") as other:
+        other.tests.append(test)
+    project.save()
+    assert Project(project.fpath, mode="r")["other"].tests[0].metrics == {"auc": 2}

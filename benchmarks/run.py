@@ -6,6 +6,7 @@ import platform
 import sys
 from importlib.metadata import version
 
+import artifacts
 import figures
 import lightness
 import opening
@@ -21,6 +22,9 @@ BENCHMARKS = {
     "open-parse": opening.beside_parsing,
     "open-lazyscribe": opening.beside_lazyscribe,
     "writers": writers.together,
+    "save-pickle": artifacts.save_pickle,
+    "load-pickle": artifacts.load_pickle,
+    "save-one-of-many": artifacts.save_one_of_many,
     "import": lightness.importing,
     "log-call": lightness.log_call,
 }

@@ -81,9 +81,10 @@ def number(value: Any, what: str) -> float | list[Any]:
 
 def _number(value: Any, what: str, depth: int) -> float | list[Any]:
     if callable(tolist := getattr(value, "tolist", None)) and not _is_time(value):
-        value = _scalar_or_list(value, tolist)
+        value = _scalar_or_list(value, tolist, what)
     if isinstance(value, (list, tuple)):
-        return [_number(item, what, _deeper(depth, what)) for item in value]
+        depth = _deeper(depth, what)
+        return [_number(item, what, depth) for item in value]
     if hasattr(value, "__float__") and not _is_time(value):
         try:
             as_float = float(value)
@@ -158,7 +159,7 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
     if callable(tolist := getattr(value, "tolist", None)):  # numpy, pandas, torch: arrays and scalars
         size = getattr(value, "size", 1)
         size = size() if callable(size) else size  # torch
-        return _plain(_scalar_or_list(_small(value, size, what), tolist), what, _deeper(depth, what))
+        return _plain(_scalar_or_list(_small(value, size, what), tolist, what), what, _deeper(depth, what))
     if isinstance(value, numbers.Integral):
         return _integer(int(value), what)
     if isinstance(value, numbers.Real):
@@ -225,14 +226,18 @@ def _is_time(value: Any) -> bool:
     return getattr(getattr(value, "dtype", None), "kind", None) in {"m", "M"}
 
 
-def _scalar_or_list(value: Any, tolist: Callable[[], Any]) -> Any:
+def _scalar_or_list(value: Any, tolist: Callable[[], Any], what: str) -> Any:
     """Return a numpy, pandas or torch value as Python's own."""
     if _is_time(value) and str(value.dtype).endswith(("[ns]", "[ps]", "[fs]", "[as]")):
         # Of these numpy makes integers; Python's times know microseconds.
         tolist = value.astype(f"{value.dtype.kind}8[us]").tolist
     result = tolist()
-    # A long double is its own list: Python has nothing of that width.
-    return float(result) if type(result) is type(value) else result
+    if type(result) is not type(value):
+        return result
+    as_float = float(result)  # a long double is its own list: Python has nothing of that width
+    if math.isinf(as_float) and result not in {math.inf, -math.inf}:
+        raise ValueError(f"{what} does not fit a float: {_short(value)}")
+    return as_float
 
 
 def _small(value: Any, size: Any, what: str) -> Any:
@@ -317,6 +322,15 @@ def unstore(value: Any, room: int = MAX_DEPTH) -> Any:
     return {key: unstore(item, room) for key, item in value.items()}
 
 
+def is_too_deep(stored: Any) -> bool:
+    """Tell whether a stored value is nested deeper than anything that was logged can be."""
+    try:
+        unstore(stored)
+    except ValueError:
+        return True
+    return False
+
+
 def _below(room: int) -> int:
     if room == 0:
         raise ValueError(f"is nested deeper than {MAX_DEPTH} containers")
@@ -331,16 +345,21 @@ def store_number(value: Any) -> Any:
 
 
 def unstore_number(value: Any, room: int = MAX_DEPTH) -> Any:
-    """Return the plain metric a stored one stands for. What is no metric is left as it is.
+    """Return the plain metric a stored one stands for. Text and null, which are none, are left as they are.
 
     Raises
     ------
     ValueError
-        When it is a list nested deeper than anything that was logged can be.
+        When it is an object, or a list nested deeper than anything that was logged can be.
     """
     if isinstance(value, str):
         return _SPECIAL.get(value, value)
-    return [unstore_number(item, _below(room)) for item in value] if isinstance(value, list) else value
+    if isinstance(value, dict):
+        raise ValueError("is no number")  # noqa: TRY004  (a file's content, not an argument)
+    if isinstance(value, list):
+        room = _below(room)
+        return [unstore_number(item, room) for item in value]
+    return value
 
 
 def special(value: float) -> str:
@@ -382,6 +401,24 @@ def parse_time(value: str) -> datetime:
         return naming.aware(datetime.fromisoformat(value))
     except OverflowError as error:
         raise ValueError(f"{value!r} is no time in UTC") from error
+
+
+def moment(value: Any, what: str) -> datetime:
+    """Return a time that a user gave; one without a zone is taken as UTC.
+
+    Raises
+    ------
+    TypeError
+        When it is none.
+    ValueError
+        When it is none in UTC.
+    """
+    if not isinstance(value, datetime):
+        raise TypeError(f"{what} must be a datetime, not {_short(value)}")
+    try:
+        return naming.aware(value)
+    except OverflowError as error:
+        raise ValueError(f"{what} is no time in UTC: {_short(value)}") from error
 
 
 _SPAN = re.compile(r"(\d{1,6})\s*([smhdw])", re.ASCII)

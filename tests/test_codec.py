@@ -727,10 +727,16 @@ def test_an_escape_that_is_not_known_is_left_as_it_is(stored):
     assert codec.unstore([{"a": stored}]) == [{"a": stored}]
 
 
-@pytest.mark.parametrize("stored", ["nan", "x", None, True, {"float": "NaN"}], ids=repr)
+@pytest.mark.parametrize("stored", ["nan", "x", None, True], ids=repr)
 def test_a_metric_that_is_not_known_is_left_as_it_is(stored):
     assert codec.unstore_number(stored) == stored
     assert codec.unstore_number([stored]) == [stored]
+
+
+@pytest.mark.parametrize("stored", [{}, {"float": "NaN"}, [1, {}], functools.reduce(lambda v, _: [v], range(101), [])])
+def test_what_can_be_no_metric_is_refused(stored):
+    with pytest.raises(ValueError, match=r"is no number|nested deeper"):
+        codec.unstore_number(stored)
 
 
 # --- documents ---

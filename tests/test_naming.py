@@ -171,10 +171,10 @@ import os
 from lazytrack import naming
 moment = naming.now()
 naming.now = lambda: moment
-naming.clock.tick()
+naming.clock_at("here").tick()
 reading, writing = os.pipe()
 child = os.fork()
-names = [naming.clock.tick() for _ in range(100)] + [naming.unique() for _ in range(100)]
+names = [naming.clock_at("here").tick() for _ in range(100)] + [naming.unique() for _ in range(100)]
 if child == 0:
     os.write(writing, " ".join(names).encode())
     os._exit(0)
@@ -192,7 +192,7 @@ import os, signal, sys, threading
 from lazytrack import naming
 held, done = threading.Event(), threading.Event()
 def hold():
-    with naming.clock._lock:
+    with naming.clock_at("here")._lock:
         held.set()
         done.wait()
 threading.Thread(target=hold).start()
@@ -200,7 +200,7 @@ held.wait()
 child = os.fork()
 if child == 0:
     signal.alarm(20)
-    naming.clock.tick()
+    naming.clock_at("here").tick()
     os._exit(0)
 _, status = os.waitpid(child, 0)
 done.set()
@@ -684,3 +684,12 @@ def test_a_safe_path_never_leaves_the_folder_and_every_system_takes_its_parts(pa
         assert not reserved_on_windows(part)
         assert not set(part) & set('<>:"\\|?*\0')
         assert len(part.encode()) <= 255
+
+
+def test_each_store_has_a_clock_of_its_own_in_a_process():
+    here, there = naming.clock_at("one store"), naming.clock_at("another store")
+    assert naming.clock_at("one store") is here
+    here.observe("99981231T235959.999999Z-zzzzzzzz")
+    with pytest.raises(OverflowError):
+        here.tick()
+    assert there.tick() < "9998"

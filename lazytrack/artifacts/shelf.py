@@ -15,6 +15,7 @@ from lazytrack.files import Files
 
 _BUFFER_BYTES = 2**20
 _FOLDER = "artifacts"
+_LONGEST_PATH = 4096
 _log = logging.getLogger(__name__)
 
 
@@ -77,13 +78,15 @@ class Shelf:
         Raises
         ------
         ArtifactLoadError
-            When it is gone there, or holds other bytes; then nothing is written.
+            When it is gone there or holds other bytes, or the place is taken here; then nothing is written.
         UnsafePathError
             When the record points out of the store.
         """
         _check_path(stored.path)
         if self._holds(stored):
             return
+        if self._exists(stored.path):  # it is somebody else's, whatever the record says
+            raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
         with source.open(stored.path, "an artifact") as raw, self._files.open_write(stored.path) as upload:
             shutil.copyfileobj(raw, upload, _BUFFER_BYTES)
             if upload.sha256 != stored.sha256:
@@ -115,8 +118,12 @@ class Shelf:
             if found != stored.sha256:
                 raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
             raw.seek(0)
-            with text_or_bytes(raw, binary=artifact.binary) as buf:
-                return artifact.read(buf, **kwargs)
+            try:
+                with text_or_bytes(raw, binary=artifact.binary) as buf:
+                    return artifact.read(buf, **kwargs)
+            except Exception as error:
+                error.add_note(f"while the handler {artifact.alias!r} read {what} from {self.where(stored.path)}")
+                raise
 
     def open(self, path: str, what: str) -> IO[bytes]:
         """Open a file for reading; `what` names its artifact in errors.
@@ -146,6 +153,13 @@ class Shelf:
             return StoredFile(path=known.path, sha256=sha256, size=size)
         del self._known[sha256]
         return None
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._files.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def _holds(self, stored: StoredFile) -> bool:
         """Tell whether a file is there with the bytes that its record says.
@@ -178,7 +192,7 @@ def _check_path(path: str) -> None:
         When it is outside the folder of the artifacts.
     """
     naming.check_inside(path)
-    if not path.startswith(f"{_FOLDER}/"):
+    if not path.startswith(f"{_FOLDER}/") or len(path) > _LONGEST_PATH:
         raise UnsafePathError(f"path {path[:200]!r} is no artifact's: those are below {_FOLDER!r}")
 
 

@@ -5,6 +5,7 @@ import errno
 import functools
 import io
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
@@ -48,7 +49,7 @@ class LocalFiles(Files):
         return LocalFiles(self._path(folder), **self._options)
 
     def read(self, path: str, *, limit: int | None = None) -> bytes:
-        with open(self._path(path), "rb", buffering=0) as file:
+        with open(self._path(path), "rb", buffering=0, opener=_open_regular) as file:
             return file.read() if limit is None else file.read(limit)
 
     def create(self, path: str, data: bytes) -> None:
@@ -80,10 +81,10 @@ class LocalFiles(Files):
             return []
 
     def stat(self, path: str) -> Stat:
-        stat = os.stat(self._path(path))
+        found = os.stat(self._path(path))
         # A file gets its content before it gets its name. What counts is since when it can be seen, and a rename
         # changes the time of the inode; where it does not, the time of the content has to do.
-        return Stat(size=stat.st_size, modified=max(stat.st_mtime, stat.st_ctime))
+        return Stat(size=found.st_size, modified=max(found.st_mtime, found.st_ctime))
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -91,7 +92,7 @@ class LocalFiles(Files):
                 os.unlink(self._path(path))
 
     def open_read(self, path: str) -> BinaryIO:
-        return open(self._path(path), "rb")
+        return open(self._path(path), "rb", opener=_open_regular)
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[Upload]:
@@ -116,15 +117,26 @@ class LocalFiles(Files):
     def _hidden(self, target: str) -> tuple[str, io.FileIO]:
         """Open a new hidden file in the folder of `target`, or where that has yet to be made in one above it."""
         folder, name = os.path.split(target)
-        while True:
-            path = os.path.join(folder, f".{name[:60]}.{naming.unique()}.tmp")
-            try:
-                return path, open(path, "xb", buffering=0, opener=self._opener)
-            except FileNotFoundError:
-                if folder == self.url:
-                    _make_folder(folder)
-                else:
-                    folder = os.path.dirname(folder)
+        while folder != self.url and not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        self._refuse_links(folder)
+        path = os.path.join(folder, f".{name[:60]}.{naming.unique()}.tmp")
+        try:
+            return path, open(path, "xb", buffering=0, opener=self._opener)
+        except FileNotFoundError:
+            _make_folder(folder)
+            return path, open(path, "xb", buffering=0, opener=self._opener)
+
+    def _refuse_links(self, folder: str) -> None:
+        """Refuse a folder that is reached by a link: a stranger's may lead anywhere.
+
+        The store's own folder, and the folders at its top, may be links: that is how people move large ones.
+        """
+        top, _, rest = folder[len(self.url) + 1 :].replace(os.sep, "/").partition("/")
+        if rest and os.path.realpath(folder) != os.path.join(
+            os.path.realpath(os.path.join(self.url, top)), *rest.split("/")
+        ):
+            raise PermissionError(errno.EACCES, "a link leads to it: nothing is written there", folder)
 
     def _opener(self, path: str, flags: int) -> int:
         return os.open(path, flags, self._mode)
@@ -145,6 +157,16 @@ class LocalFiles(Files):
 
     def _path(self, path: str) -> str:
         return os.path.join(self.url, path)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a file for reading, unless it is a pipe or a device: a stranger's link to one would never end."""
+    fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    kind = os.fstat(fd).st_mode
+    if stat.S_ISREG(kind) or stat.S_ISDIR(kind):  # of a folder, `open` itself says so
+        return fd
+    os.close(fd)
+    raise IsADirectoryError(errno.EISDIR, "is no regular file", path)
 
 
 def _discard(temporary: str) -> None:

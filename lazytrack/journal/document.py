@@ -100,6 +100,19 @@ def parse_replaces(head: bytes) -> frozenset[str] | None:
     return document.replaces or None
 
 
+def writable(patch: Patch) -> Patch:
+    """Return a patch of a stranger without what no file of ours could hold: fields and keys that are nested too deep.
+
+    Where something is left out, it has no other keys than those that every patch may have.
+    """
+    try:
+        codec.dumps(patch)
+    except TypeError:
+        changes = {field: value for field, value in patch.get("set", _NOTHING).items() if not codec.is_too_deep(value)}
+        return {key: patch[key] for key in ("at", "by", "record", "unset", "delete") if key in patch} | {"set": changes}
+    return patch
+
+
 def _foreign(content: dict[str, Any]) -> str | None:
     version = content.get("format")
     if version == FORMAT:

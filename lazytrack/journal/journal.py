@@ -28,13 +28,13 @@ class Journal:
     files
         The store's folder.
     clock
-        Where logical times come from.
+        Where logical times come from; by default this process's clock for the store.
     """
 
-    def __init__(self, files: Files, *, clock: naming.LogicalClock = naming.clock) -> None:
+    def __init__(self, files: Files, *, clock: naming.LogicalClock | None = None) -> None:
         self._files = files
-        self._clock = clock
-        self._packer = Packer(files, clock=clock)
+        self.clock = clock or naming.clock_at(files.url)
+        self._packer = Packer(files, clock=self.clock)
         self._state = State()
         self._lock = threading.RLock()  # threads may look records up while one of them saves
         self._seen: set[str] = set()
@@ -64,7 +64,7 @@ class Journal:
         OSError
             When the file cannot be written. It may have been, all the same: writing the changes again is right.
         """
-        at = self._clock.tick()
+        at = self.clock.tick()
         patches = [*copies, *({"at": at, "by": by, **change} for change in changes)]
         name = f"log/{at}.json"
         self._files.create(name, document.compose("log", id=at, patches=patches))
@@ -200,7 +200,7 @@ class Journal:
 
     def _fold(self, patches: Sequence[Patch]) -> set[str]:
         if patches:
-            self._clock.observe(max([patch["at"] for patch in patches]))
+            self.clock.observe(max([patch["at"] for patch in patches]))
         with self._lock:
             return self._state.add(patches)
 

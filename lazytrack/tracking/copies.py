@@ -4,17 +4,20 @@ What they have saved is taken over as the patches it is, with the times these we
 newest wins and doing it twice changes nothing. What they have not saved becomes unsaved here.
 """
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lazytrack import naming
 from lazytrack.artifacts import Artifact
-from lazytrack.errors import RecordDeletedError
-from lazytrack.journal import Patch
+from lazytrack.errors import RecordDeletedError, StoreWarning
+from lazytrack.journal import Patch, writable
 from lazytrack.tracking.dependencies import FIELD, rebase
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owner import Owner
+
+_TOO_LATE = "9000"
+"""The year from which on a logical time is not taken over: nothing honest is of it, and one has to come after it."""
 
 if TYPE_CHECKING:
     from lazytrack.tracking.project import Project
@@ -51,16 +54,15 @@ def adopt_saved(project: "Project", source: Owner, records: Iterable[str]) -> No
     records = list(records)
     project._doomed.difference_update(records)
     project._hidden.difference_update(records)
-    patches = project._journal.news(patch for record in records for patch in source._journal.patches(record))
+    patches = project._journal.news(_writable(patch for r in records for patch in source._journal.patches(r)))
     if patches:
         # Of a source at the same place most of it is in the store. What is not comes from a merge that is not saved.
         project.refresh() if source.location == project.location else project._read_once()
         patches = project._journal.news(patches)
-        place = source._place()
         for patch in patches:
             for field, value in patch.get("set", {}).items():
                 if (file := file_of(field, value, patch["record"])) is not None:
-                    project._elsewhere.setdefault(file.path, source._elsewhere.get(file.path, place))
+                    project._fetch_later(file, source)
         project._journal.absorb(patches)
         moved = _moved_dependencies(patches, source, project)
         project._journal.absorb(moved)
@@ -68,6 +70,26 @@ def adopt_saved(project: "Project", source: Owner, records: Iterable[str]) -> No
     for record in records:
         if (held := project._experiments.get(record)) is not None:
             held._move()
+
+
+def _writable(patches: Iterable[Patch]) -> Iterator[Patch]:
+    """Yield what can be written of patches that a stranger may have made."""
+    for patch in patches:
+        kept = writable(patch)
+        if patch["at"] >= _TOO_LATE:
+            warnings.warn(
+                f"a change of {patch['record']} is left out: none could follow it, so far ahead is its time",
+                StoreWarning,
+                stacklevel=6,
+            )
+            continue
+        if kept is not patch:
+            warnings.warn(
+                f"a change of {patch['record']} holds what is nested too deep to be written: that is left out",
+                StoreWarning,
+                stacklevel=6,
+            )
+        yield kept
 
 
 def join(experiment: Experiment, project: "Project") -> None:
@@ -89,11 +111,9 @@ def _at_home(unsaved: dict[str, Any], source: Owner, project: "Project") -> dict
     """Return unsaved changes as they are at `project`, and have the files they name copied by the next save."""
     if source.location == project.location:
         return unsaved
-    place = source._place()
     for value in unsaved.values():
         if isinstance(value, Artifact) and not value.dirty and value.stored is not None:
-            path = value.stored.path
-            project._elsewhere.setdefault(path, source._elsewhere.get(path, place))
+            project._fetch_later(value.stored, source)
     return {
         f: rebase(v, source, project) if f.startswith(FIELD) and isinstance(v, str) else v for f, v in unsaved.items()
     }
@@ -112,5 +132,5 @@ def _moved_dependencies(patches: Sequence[Patch], source: Owner, project: "Proje
         there = rebase(value, source, project)
         if there != value and project._journal.get(record, field) == value:
             moved.setdefault(record, {})[field] = there
-    at = naming.clock.tick() if moved else ""
+    at = project._journal.clock.tick() if moved else ""
     return [{"at": at, "by": project.author, "record": record, "set": changes} for record, changes in moved.items()]

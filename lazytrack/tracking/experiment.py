@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from lazytrack import codec, naming
 from lazytrack.errors import LazytrackError
-from lazytrack.journal import Patch
+from lazytrack.journal import Patch, writable
 from lazytrack.tracking.ledger import INHERITED, Ledger
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
@@ -63,13 +63,13 @@ class Experiment(Record):
         self._begin(Owner(project, author), name, notes=notes, created_at=created_at)
         self.log_metrics(metrics or {})
         self.log_parameters(parameters or {})
-        self.tag(*tags)
-        self.tests.extend(tests)
-        self.dependencies.update(dependencies or {})
+        self.tags = tags
+        self.tests.extend(_items(tests, "tests"))
+        self.dependencies = dependencies or {}
 
     def _begin(self, owner: Owner, name: str, *, notes: str | None = None, created_at: datetime | None = None) -> None:
         short_slug = naming.slug(codec.text(name, "the name of an experiment"), "experiment")
-        time = naming.aware(created_at or naming.now())
+        time = naming.now() if created_at is None else codec.moment(created_at, "created_at")
         self._set_up(owner, naming.record_slug(short_slug, time), Ledger(on_dirty=self._enlist))
         with self._ledger.lock:  # a save in another thread takes all of it or nothing
             self._scalars.update({"name": name, "created_at": time, "author": owner.author, "status": "running"})
@@ -98,12 +98,12 @@ class Experiment(Record):
     @property
     def created_at(self) -> datetime:
         """When it was made; aware, in UTC."""
-        return codec.parse_time(self._scalars["created_at"])
+        return self._time(self._scalars.get("created_at"), "created_at")
 
     @property
     def last_updated(self) -> datetime:
         """When it was changed last; aware, in UTC."""
-        return codec.parse_time(self._last_updated_iso())
+        return self._time(self._last_updated_iso(), "last_updated")
 
     @property
     def status(self) -> str:
@@ -119,12 +119,12 @@ class Experiment(Record):
     @property
     def error(self) -> str | None:
         """The traceback of the exception it ended with, None where there was none."""
-        return self._scalars.get("error")
+        return self._text("error")
 
     @property
     def notes(self) -> str | None:
         """What the user has to say about it, as text of any length."""
-        return self._scalars.get("notes")
+        return self._text("notes")
 
     @notes.setter
     def notes(self, value: str | None) -> None:
@@ -194,13 +194,13 @@ class Experiment(Record):
                 "short_slug": self.short_slug,
                 "author": self.author,
                 "last_updated_by": self.last_updated_by,
-                "created_at": self._scalars["created_at"],
+                "created_at": self._scalars.get("created_at"),
                 "last_updated": self._last_updated_iso(),
                 "status": self.status,
                 "error": self.error,
                 "notes": self.notes,
-                "parameters": codec.plain(self.parameters, "parameters"),
-                "metrics": codec.plain(self.metrics, "metrics"),
+                "parameters": self._plain("parameters."),
+                "metrics": self._plain("metrics."),
                 "tags": list(self.tags),
                 "dependencies": list(self.dependencies.references().values()),
                 "tests": [test.to_dict() for test in self.tests],
@@ -243,8 +243,14 @@ class Experiment(Record):
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel with all it holds, saved or not. Elsewhere it can be read, and appended to a project."""
         with self._ledger.lock:
-            patches, unsaved = self._owner._journal.patches(self.slug), self._unsaved()
+            patches, unsaved = [writable(p) for p in self._owner._journal.patches(self.slug)], self._unsaved()
             return _arrive, (type(self), self._owner._place(), self.slug, patches, unsaved, self._ledger.last_updated)
+
+
+def _items(value: Any, what: str) -> Iterable[Any]:
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{what} must be a list, not {type(value).__name__}")
+    return value
 
 
 class ReadOnlyExperiment(Experiment):

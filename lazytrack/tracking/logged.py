@@ -249,6 +249,11 @@ class Logged:
         with self._ledger.lock:
             return Shown(self._artifact_map().values())
 
+    def _text(self, name: str) -> str | None:
+        """Return a field as text; a stranger may have written anything there."""
+        value = self._scalars.get(name)
+        return None if value is None else str(value)
+
     @property
     def _scalars(self) -> Section:
         """What belongs to no section: names, times, status."""
@@ -262,6 +267,10 @@ class Logged:
                 section.put_all(self._read(name))
                 section = self._sections.setdefault(name, section)  # another thread may have been faster
         return section
+
+    def _plain(self, name: str) -> dict[str, Any]:
+        """Return what a section holds, in containers of their own."""
+        return {key: codec.plain(value, key) for key, value in self._section(name).items()}
 
     def _read(self, name: str) -> list[tuple[str, Any]]:
         """Return what the store says of a section: keys with plain values."""
@@ -280,7 +289,8 @@ class Logged:
         try:
             unstore(value)
         except ValueError as error:
-            warnings.warn(f"{field} of {self!r} {error}: it is left out", StoreWarning, stacklevel=6)
+            record = "" if self._whole is None else self._whole.slug
+            warnings.warn(f"{field} of {record} {error}: it is left out", StoreWarning, stacklevel=6)
             return False
         return True
 

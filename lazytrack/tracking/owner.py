@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec
-from lazytrack.artifacts import Artifact, Shelf
+from lazytrack.artifacts import Artifact, Shelf, StoredFile
 from lazytrack.files import open_files, protocol, split
 from lazytrack.journal import Journal
 
@@ -46,8 +46,8 @@ class Owner:
         """The folder of everything but the head."""
         self._shelf = Shelf(inside, learn=self._learn)
         self._journal = Journal(inside)
-        self._elsewhere: dict[str, Owner] = {}
-        """Artifact files that records name already and that have yet to be copied, with where they are."""
+        self._elsewhere: dict[tuple[str, str], Owner] = {}
+        """Artifact files, by path and digest, that records name and that have yet to be copied, with where they are."""
         self._upstream: dict[str, Project] = {}
         """Other projects that were opened to follow a dependency, by path."""
 
@@ -86,8 +86,16 @@ class Owner:
 
     def _shelf_of(self, artifact: Artifact) -> Shelf:
         """Return where an artifact's file is read from."""
-        path = "" if artifact.stored is None else artifact.stored.path
-        return self._elsewhere.get(path, self)._shelf
+        return self._shelf if artifact.stored is None else self._place_of(artifact.stored)._shelf
+
+    def _place_of(self, file: StoredFile) -> "Owner":
+        """Return where an artifact file is, which is here unless it has yet to be copied."""
+        return self._elsewhere.get((file.path, file.sha256), self)
+
+    def _fetch_later(self, file: StoredFile, source: "Owner") -> None:
+        """Have a file copied by the next save."""
+        place = source._place_of(file)
+        self._elsewhere.setdefault((file.path, file.sha256), place if place is not source else source._place())
 
     def _learn(self, size: int) -> None:
         """Tell the shelf of files that records name, before one of `size` bytes is written."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from lazytrack import naming
 from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError
 from lazytrack.journal import Head, Patch, read_head
 from lazytrack.tracking import search
@@ -60,7 +59,7 @@ class Project(Catalog):
         author: str | None = None,
         **storage_options: Any,
     ) -> None:
-        if mode not in _MODES:
+        if mode not in list(_MODES):
             known = "; ".join(f"{mode!r} {meaning}" for mode, meaning in _MODES.items())
             raise ValueError(f"no mode {mode!r}; known: {known}")
         super().__init__(fpath, author, **storage_options)
@@ -318,13 +317,13 @@ class Project(Catalog):
                 "adopted": self._adopted,
                 "elsewhere": self._elsewhere,
                 "unsaved": unsaved,
-                "at": naming.clock.tick(),
+                "at": self._journal.clock.tick(),
             }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         super().__setstate__(state)
         self._open(state["mode"], state["head"])
-        naming.clock.observe(state["at"])
+        self._journal.clock.observe(state["at"])
         self._hidden, self._elsewhere = set(state["hidden"]), dict(state["elsewhere"])
         self._journal.absorb(state["adopted"])
         for experiment in state["unsaved"]:  # it is there to be read: its parent saves it

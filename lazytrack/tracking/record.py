@@ -1,9 +1,10 @@
 """The record of an experiment: its fields, its tests, tags and dependencies, and what of them a save has to write."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from lazytrack import naming
+from lazytrack import codec, naming
 from lazytrack.tracking.dependencies import Dependencies
 from lazytrack.tracking.ledger import READ_ONLY, Ledger
 from lazytrack.tracking.logged import MISSING, Logged
@@ -80,6 +81,10 @@ class Record(Logged):
 
     @tags.setter
     def tags(self, value: Iterable[str]) -> None:
+        if isinstance(value, str):
+            raise TypeError(f"tags are a list of strings, not the string {value!r:.50}")
+        if not isinstance(value, Iterable):
+            raise TypeError(f"tags are a list of strings, not {type(value).__name__}")
         self.tags[:] = value
 
     @property
@@ -107,6 +112,8 @@ class Record(Logged):
 
     @dependencies.setter
     def dependencies(self, value: "Mapping[str, Experiment]") -> None:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"dependencies are a dict of experiments by name, not {type(value).__name__}")
         upstream = dict(value)
         with self._ledger.lock:
             for key in [key for key in self.dependencies if key not in upstream]:
@@ -128,10 +135,16 @@ class Record(Logged):
     def _enlist(self) -> None:
         self._owner._enlist(self)
 
-    def _last_updated_iso(self) -> str:
+    def _last_updated_iso(self) -> str | None:
         if self._ledger.last_updated is not None:
             return naming.iso(self._ledger.last_updated)
-        return self._scalars.get("last_updated", self._scalars["created_at"])  # type: ignore[no-any-return]
+        return self._scalars.get("last_updated", self._scalars.get("created_at"))
+
+    def _time(self, stored: Any, field: str) -> datetime:
+        try:
+            return codec.parse_time(stored)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{field} of {self.slug} is {stored!r:.50}, which is no time") from error
 
     def _stored_tags(self) -> list[str]:
         return [field[5:] for field in self._stored() if field.startswith("tags.")]

@@ -120,14 +120,14 @@ class _Outcome:
     """What became of the artifacts of one save."""
 
     written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
-    copied: list[str] = attrs.Factory(list)
+    copied: list[StoredFile] = attrs.Factory(list)
     left: list[Patch] = attrs.Factory(list)
     failed: list[tuple[str, Exception]] = attrs.Factory(list)
 
     def settle(self, owner: Owner) -> None:
         """Call the written ones saved, now that a log file names them, and report the others."""
-        for path in self.copied:
-            owner._elsewhere.pop(path, None)
+        for file in self.copied:
+            owner._elsewhere.pop((file.path, file.sha256), None)
         for artifact, stored in self.written:
             artifact.stored, artifact.value, artifact.dirty = stored, None, False
             if artifact.output_only:
@@ -141,7 +141,7 @@ class _Outcome:
             names = "; ".join(f"{name}: {_reason(error)}" for name, error in self.failed)
             raise SaveError(
                 f"{owner.fpath}: all was saved but {names}. What is named stays dirty; "
-                "log_artifact(..., overwrite=True) puts another in its place"
+                "log_artifact(..., overwrite=True) puts another in its place, delete(slug) gives it up"
             ) from self.failed[0][1]
 
 
@@ -192,9 +192,9 @@ def _copy_files(owner: Owner, patch: Patch, outcome: _Outcome) -> Patch | None:
 
 
 def _copy_file(owner: Owner, file: StoredFile, outcome: _Outcome) -> None:
-    if (source := owner._elsewhere.get(file.path)) is not None:
+    if (source := owner._place_of(file)) is not owner:
         owner._shelf.copy(file, source._shelf)
-        outcome.copied.append(file.path)
+        outcome.copied.append(file)
 
 
 def _reason(error: BaseException) -> str:

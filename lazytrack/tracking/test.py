@@ -94,7 +94,7 @@ class Test(Logged):
     @property
     def description(self) -> str | None:
         """A sentence on what it looks at."""
-        return self._scalars.get("description")
+        return self._text("description")
 
     @description.setter
     def description(self, value: str | None) -> None:
@@ -118,8 +118,8 @@ class Test(Logged):
             return {
                 "name": self.name,
                 "description": self.description,
-                "metrics": codec.plain(self.metrics, "metrics"),
-                "parameters": codec.plain(self.parameters, "parameters"),
+                "metrics": self._plain("metrics."),
+                "parameters": self._plain("parameters."),
                 "artifacts": self._artifact_dicts(),
             }
 

@@ -137,7 +137,9 @@ def assert_named_and_left_alone(path, names, reason, monkeypatch):
 
 
 def new_name(kind):
-    return f"log/{naming.clock.tick()}.json" if kind == "log" else f"packs/1-{naming.clock.tick()}.json"
+    return (
+        f"log/{naming.LogicalClock().tick()}.json" if kind == "log" else f"packs/1-{naming.LogicalClock().tick()}.json"
+    )
 
 
 def put(path, name, content):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lazytrack import Experiment, Project, Test, codec, naming
+from lazytrack import Experiment, Project, Test, codec
 from lazytrack.errors import ReadOnlyError, RecordDeletedError, SaveError
 from lazytrack.tracking import ReadOnlyExperiment
 
@@ -424,12 +424,13 @@ def test_who_is_handed_work_is_later_than_who_handed_it(project, monkeypatch):
     with project.log("it"):
         pass
     project.save()
-    ahead = naming.clock._last + 10**12
-    monkeypatch.setattr(naming.clock, "_last", ahead)
+    clock = project._journal.clock
+    ahead = clock._last + 10**12
+    monkeypatch.setattr(clock, "_last", ahead)
     data = pickle.dumps(project)
-    monkeypatch.setattr(naming.clock, "_last", 0)  # as in another process, on a machine whose clock is behind
+    monkeypatch.setattr(clock, "_last", 0)  # as in another process, on a machine whose clock is behind
     pickle.loads(data)
-    assert naming.clock._last > ahead
+    assert clock._last > ahead
 
 
 def test_copies_of_a_project_and_of_an_experiment_are_as_if_they_had_travelled(project):

@@ -26,21 +26,19 @@ def compact(patches: Iterable[Patch]) -> list[Patch]:
     older ``set`` of it that is in another file would come back; so does every delete. Keys of a patch that this
     version does not know are kept as they are.
     """
-    deleted: set[str] = set()
-    last: dict[tuple[str, str], str] = {}
     ordered = sorted(patches, key=_order)
+    deleted = {patch["record"] for patch in ordered if "delete" in patch}
+    last: dict[str, dict[str, str]] = {}
     for patch in ordered:
-        record, at = patch["record"], patch["at"]
-        if "delete" in patch:
-            deleted.add(record)
-        for field in _fields(patch):
-            last[record, field] = at
+        times = last.setdefault(patch["record"], {})
+        times.update(dict.fromkeys(patch.get("set", ()), patch["at"]))
+        times.update(dict.fromkeys(patch.get("unset", ()), patch["at"]))
     kept: dict[tuple[str, str], Patch] = {}
     for patch in ordered:
         record, at = patch["record"], patch["at"]
-        living = record not in deleted
-        changes = {k: v for k, v in patch.get("set", {}).items() if living and last[record, k] == at}
-        gone = [field for field in patch.get("unset", ()) if living and last[record, field] == at]
+        times = {} if record in deleted else last[record]
+        changes = {field: value for field, value in patch.get("set", {}).items() if times.get(field) == at}
+        gone = [field for field in patch.get("unset", ()) if times.get(field) == at]
         # The same patch may have come from another file too, which may have lost other entries.
         twin = kept.get((at, record), {})
         changes = twin.get("set", {}) | changes

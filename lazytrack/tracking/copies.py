@@ -32,9 +32,9 @@ def adopt(project: "Project", experiment: Experiment) -> None:
         When it was deleted from the project.
     """
     source, slug = experiment._owner, experiment.slug
+    adopt_saved(project, source, [slug])
     if project._journal.is_deleted(slug):
         raise RecordDeletedError(f"{slug} was deleted from {project.fpath}, for good")
-    adopt_saved(project, source, [slug])
     held = project._experiments.get(slug)
     if type(source) is Owner and not experiment.read_only and (held is None or held.read_only):
         join(experiment, project)

@@ -115,19 +115,17 @@ def test_a_log_that_cannot_be_read_before_a_large_artifact_does_not_fail_the_sav
     assert [found.load_artifact("it") for found in Project(project.fpath).experiments] == [LARGE] * 2
 
 
-def test_reading_the_log_before_a_large_artifact_forgets_nothing_that_is_being_saved(project):
+def test_what_is_read_before_a_large_artifact_is_shown_by_the_next_refresh(project):
     exp = log(project, [1])
+    exp.log_metric("mine", 2)  # and its sections are there
     editing = Project(project.fpath, mode="w+")
-    found = editing["exp"]
-    late = Project(project.fpath, mode="w+")
-    mine = late.attach(exp.slug)
-    found.log_metric("theirs", 1)
+    editing["exp"].log_metric("theirs", 1)
     editing.save()
-    mine.log_metric("mine", 2)
-    mine.log_artifact("large", LARGE, handler="json")
-    late.save()
-    late.refresh()
-    assert mine.metrics == {"theirs": 1, "mine": 2}
+    exp.log_artifact("large", LARGE, handler="json")
+    project.save()
+    assert project._knows_store
+    project.refresh()
+    assert exp.metrics == {"theirs": 1, "mine": 2}
     assert Project(project.fpath)["exp"].metrics == {"theirs": 1, "mine": 2}
 
 
@@ -142,6 +140,13 @@ def test_a_file_that_is_not_what_its_record_says_is_not_used_again(project, harm
     other = Project(project.fpath)
     assert len(other) == 1
     log(other, [1, 2, 3], "again")
+    assert Project(project.fpath)["again"].load_artifact("it") == [1, 2, 3]
+
+
+def test_a_file_this_process_wrote_and_that_was_cut_since_is_not_used_again(project):
+    log(project, [1, 2, 3])
+    kept(project)[0].write_text("[1,")
+    log(project, [1, 2, 3], "again")
     assert Project(project.fpath)["again"].load_artifact("it") == [1, 2, 3]
 
 

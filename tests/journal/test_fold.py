@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lazytrack import naming
 from lazytrack.journal import document
 from lazytrack.journal.fold import State, compact
 
@@ -316,3 +317,37 @@ def test_a_record_that_is_only_mentioned_is_there_or_not_whether_it_is_packed_or
 
     assert loose.created() == packed.created()
     assert ("baseline" in loose) == ("baseline" in packed)
+
+
+def test_what_was_handed_out_does_not_change_when_a_newer_patch_comes():
+    state, clock = State(), naming.LogicalClock()
+    for number in range(3):
+        state.add([{"at": clock.tick(), "by": "dana", "record": "exp", "set": {"created_at": "x", "a": number}}])
+        fields = state.fields("exp")
+        before = dict(fields)
+        state.add([{"at": clock.tick(), "by": "dana", "record": "exp", "set": {"b": number}, "unset": ["a"]}])
+        assert fields == before
+        assert state.fields("exp") == {"created_at": "x", "b": number}
+
+
+def test_what_is_news_is_what_is_newer_and_not_deleted():
+    state, clock = State(), naming.LogicalClock()
+    first, second, third = (clock.tick() for _ in range(3))
+    state.add([{"at": second, "by": "dana", "record": "exp", "set": {"a": 1}, "unset": ["b"]}])
+    state.add([{"at": second, "by": "dana", "record": "gone", "delete": True}])
+
+    def patch(at, record="exp", **changes):
+        return {"at": at, "by": "lee", "record": record, **changes}
+
+    assert (
+        state.news(
+            [patch(first, set={"a": 0, "b": 0}), patch(second, set={"a": 1}), patch(third, "gone", set={"a": 1})]
+        )
+        == []
+    )
+    old = [patch(first, set={"a": 0, "b": 0}), patch(second, set={"a": 1}), patch(third, "gone", set={"a": 1})]
+    assert state.news(old) == []
+    partly = patch(first, set={"a": 0, "c": 0}, unset=["b", "d"])
+    assert state.news([partly]) == [patch(first, set={"c": 0}, unset=["d"])]
+    assert state.news([patch(third, unset=["a"])]) == [patch(third, unset=["a"])]
+    assert state.news([patch(third, "new", set={"a": 1})]) == [patch(third, "new", set={"a": 1})]

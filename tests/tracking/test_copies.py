@@ -116,6 +116,7 @@ def test_of_an_experiment_of_another_project_a_copy_is_appended_with_its_files(p
     assert project["there"].load_artifact("report") == {"rows": [1, 2]}  # before it is saved too
     project.save()
     shutil.rmtree(other.dir)
+    assert project["there"].load_artifact("report") == {"rows": [1, 2]}
     found = reopened(project)["there"]
     assert found == exp
     assert found.author == "dana"
@@ -174,10 +175,12 @@ def test_an_experiment_that_was_deleted_here_does_not_come_back(project, other):
     project.save()
     project.delete("there")
     project.save()
-    with pytest.raises(RecordDeletedError, match="for good"):
-        project.append(other["there"])
+    for unread in (project, Project(project.fpath)):
+        with pytest.raises(RecordDeletedError, match="for good"):
+            unread.append(other["there"])
     merged = project.merge(other)
     assert len(merged) == 0
+    assert merged._adopted == []
 
 
 def test_an_appended_experiment_can_be_added_in_mode_a_and_is_read_only_there(project, other):
@@ -187,6 +190,34 @@ def test_an_appended_experiment_can_be_added_in_mode_a_and_is_read_only_there(pr
     adding.save()
     assert isinstance(adding["there"], ReadOnlyExperiment)
     assert reopened(project)["there"] == other["there"]
+
+
+def test_an_appended_copy_shows_in_the_experiment_that_is_held_already(project, other):
+    project.append(other["there"])
+    project.save()
+    held = project["there"]
+    assert (held.metrics, held.tags) == ({"auc": 0.5}, ["one", "two"])
+    other["there"].log_metric("auc", 0.6)
+    other["there"].tag("three")
+    other.save()
+    project.append(other["there"])
+    assert (held.metrics, held.tags) == ({"auc": 0.6}, ["one", "two", "three"])
+    assert project["there"] is held
+
+
+def test_a_stored_artifact_that_no_record_names_any_more_is_copied_with_the_rest(project, other):
+    exp = other["there"]
+    test = exp.tests.pop()
+    other.save()
+    exp.tests.append(test)  # not saved, and its artifact is on the disk
+    for number, source in enumerate((exp, travelled(exp))):
+        target = Project(f"{project.dir}/{number}")
+        target.append(source)
+        assert target["there"].tests[0].load_artifact("model", trust=True) == [1]
+        target.save()
+        shutil.copytree(target.dir, f"{target.dir}-copy")
+        found = Project(f"{target.dir}-copy", mode="r")["there"]
+        assert found.tests[0].load_artifact("model") == [1]
 
 
 # --- merge ---

@@ -1,6 +1,7 @@
 """Dependencies on experiments of this project and of others, and the registry that names projects."""
 
 import json
+import pickle
 import shutil
 import warnings
 from pathlib import Path
@@ -195,8 +196,19 @@ def test_a_copy_in_another_project_points_to_the_same_upstream(features, models,
     found = reopened(deep)["model"]
     assert found.to_dict()["dependencies"] == [f"../../../features/project.json|{features['clean'].slug}"] * 2
     assert found.dependencies["clean"] == found.dependencies["later"] == features["clean"]
-    merged = Project(tmp_path / "merged").merge(models)
-    assert merged["model"].dependencies["clean"] == features["clean"]
+    models.save()
+    merged = Project(tmp_path / "merged/as/deep").merge(models)
+    assert dict(merged["model"].dependencies) == {"clean": features["clean"], "later": features["clean"]}
+
+
+def test_an_experiment_that_travelled_points_to_the_same_upstream_wherever_it_is_appended(features, models, tmp_path):
+    exp = logged(models, features["clean"])
+    exp.dependencies["later"] = features["clean"]  # not saved
+    deep = Project(tmp_path / "some/where/deep", mode="w+")
+    deep.append(pickle.loads(pickle.dumps(exp)))
+    deep.save()
+    found = reopened(deep)["model"]
+    assert dict(found.dependencies) == {"clean": features["clean"], "later": features["clean"]}
 
 
 def test_an_experiment_made_directly_keeps_its_upstream_wherever_it_is_appended(features, models, tmp_path):

@@ -66,20 +66,30 @@ def together(
         )
         for module, function, arguments in calls
     ]
-    for child in children:
-        if child.stdout.readline() != "ready\n":
-            raise RuntimeError(f"{child.args} did not start")
-    go = time.perf_counter()
-    for child in children:
-        child.stdin.write("go\n")
-        child.stdin.flush()
-    lines = [child.stdout.readline() for child in children]
-    done = time.perf_counter()
-    for child, line in zip(children, lines, strict=True):
-        child.communicate()
-        if child.returncode or not line:
-            raise RuntimeError(f"{child.args} failed")
+    try:
+        for child in children:
+            if child.stdout.readline() != "ready\n":
+                _give_up(child, "did not start")
+        go = time.perf_counter()
+        for child in children:
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        lines = [child.stdout.readline() for child in children]
+        done = time.perf_counter()
+        for child, line in zip(children, lines, strict=True):
+            child.communicate()
+            if child.returncode or not line:
+                _give_up(child, "failed")
+    except BaseException:
+        for child in children:  # one that goes on would write where nobody cleans up
+            child.kill()
+            child.wait()
+        raise
     return Together([Answer(**json.loads(line)) for line in lines], wall=done - go, wall_with_start=done - started)
+
+
+def _give_up(child: subprocess.Popen, why: str) -> None:
+    raise RuntimeError(f"{child.args} {why}")
 
 
 def _main(imports: str, module: str, function: str, arguments: str) -> None:

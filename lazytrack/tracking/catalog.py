@@ -68,11 +68,13 @@ class Catalog(Owner):
         # An experiment that nobody touched is not built for one number.
         values = self._journal.column(f"metrics.{metric}")
         values |= {slug: experiment.metrics.get(metric) for slug, experiment in held}
-        listed = {slug for slug, at in self._journal.created().items() if at} | {slug for slug, _ in held}
-        values = {
-            slug: v for slug, v in values.items() if slug in listed and slug not in self._hidden and slug[0] != "."
-        }
-        return [self._experiment(slug) for slug in search.best(values, n, minimize=minimize)]
+        while True:
+            found = search.best(values, n, minimize=minimize)
+            unlisted = [slug for slug in found if not self._is_listed(slug)]
+            if not unlisted:
+                return [self._experiment(slug) for slug in found]
+            for slug in unlisted:
+                del values[slug]
 
     def filter(self, func: Callable[[Experiment], bool]) -> Iterator[Experiment]:
         """Yield the experiments for which `func` returns True, oldest first."""
@@ -186,13 +188,19 @@ class Catalog(Owner):
         with self._lock:
             return stored + [slug for slug in self._experiments if slug not in created]
 
+    def _is_listed(self, slug: str) -> bool:
+        """Tell whether there is a record of this slug that is an experiment, without reading anything."""
+        if slug in self._experiments:
+            return True
+        return slug not in self._hidden and slug[:1] != "." and self._journal.get(slug, "created_at") is not None
+
     def _find(self, key: object, *, whole: bool = False) -> str | None:
         if not isinstance(key, str):
             return None
         if key in self._experiments:
             return key
         self._read_once()
-        if key not in self._hidden and not key.startswith(".") and self._journal.get(key, "created_at") is not None:
+        if self._is_listed(key):
             return key
         return search.find(key, self._slugs(), whole=whole)
 

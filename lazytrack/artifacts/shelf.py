@@ -37,7 +37,8 @@ class Shelf:
         self._files = files
         self._learn = learn
         self._known: dict[str, StoredFile] = {}
-        self._checked: set[str] = set()
+        self._checked: dict[str, float] = {}
+        """Files that hold what their records say, with the time the storage gave them then."""
 
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
@@ -69,7 +70,7 @@ class Shelf:
                 upload.abort()
         stored = twin or StoredFile(path=path, sha256=upload.sha256, size=upload.size)
         self._known[stored.sha256] = stored
-        self._checked.add(stored.path)
+        self._checked[stored.path] = self._files.stat(stored.path).modified
         return stored
 
     def copy(self, stored: StoredFile, source: "Shelf") -> None:
@@ -83,7 +84,7 @@ class Shelf:
             When the record points out of the store.
         """
         _check_path(stored.path)
-        if self._holds(stored):
+        if self.holds(stored):
             return
         if self._exists(stored.path):  # it is somebody else's, whatever the record says
             raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
@@ -149,7 +150,7 @@ class Shelf:
         known = self._known.get(sha256)
         if known is None:
             return None
-        if self._holds(known):
+        if self.holds(known):
             return StoredFile(path=known.path, sha256=sha256, size=size)
         del self._known[sha256]
         return None
@@ -161,7 +162,7 @@ class Shelf:
             return False
         return True
 
-    def _holds(self, stored: StoredFile) -> bool:
+    def holds(self, stored: StoredFile) -> bool:
         """Tell whether a file is there with the bytes that its record says.
 
         One that this process did not write is read: its record may be wrong, and what is saved now must not be lost
@@ -169,14 +170,15 @@ class Shelf:
         """
         try:
             _check_path(stored.path)
-            if self._files.stat(stored.path).size != stored.size:
+            found_there = self._files.stat(stored.path)
+            if found_there.size != stored.size:
                 return False
-            if stored.path not in self._checked:
+            if self._checked.get(stored.path) != found_there.modified:
                 with self._files.open_read(stored.path) as raw:
                     found = hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
                 if found != stored.sha256:
                     return False
-                self._checked.add(stored.path)
+                self._checked[stored.path] = found_there.modified
         except (OSError, UnsafePathError) as error:
             _log.debug("%s is not used again: %s", self.where(stored.path), error)
             return False

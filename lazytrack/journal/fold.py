@@ -107,13 +107,21 @@ class State:
             return []
         return [known] if isinstance(known, dict) else list(known.patches)
 
+    def times(self, record: str) -> dict[str, str]:
+        """Return each field of a record with the logical time at which it was last set or unset."""
+        return {field: known["at"] for known in self.patches(record) for field in _fields(known)}
+
     def news(self, patches: Iterable[Patch]) -> list[Patch]:
         """Return what `patches` say that is not known here, or only by a patch that is older."""
         result = []
+        times: dict[str, dict[str, str]] = {}
         for patch in patches:
-            if patch["record"] in self.deleted:
+            record = patch["record"]
+            if record in self.deleted:
                 continue
-            latest = {field: known["at"] for known in self.patches(patch["record"]) for field in _fields(known)}
+            if record not in times:
+                times[record] = self.times(record)
+            latest = times[record]
             changes = {k: v for k, v in patch.get("set", _NO_FIELDS).items() if latest.get(k, "") < patch["at"]}
             gone = [field for field in patch.get("unset", ()) if latest.get(field, "") < patch["at"]]
             if changes or gone:

@@ -32,7 +32,7 @@ class Journal:
     """
 
     def __init__(self, files: Files, *, clock: naming.LogicalClock | None = None) -> None:
-        self._files = files
+        self.files = files
         self.clock = clock or naming.clock_at(files.url)
         self._packer = Packer(files, clock=self.clock)
         self._state = State()
@@ -67,7 +67,7 @@ class Journal:
         at = self.clock.tick()
         patches = [*copies, *({"at": at, "by": by, **change} for change in changes)]
         name = f"log/{at}.json"
-        self._files.create(name, document.compose("log", id=at, patches=patches))
+        self.files.create(name, document.compose("log", id=at, patches=patches))
         with self._lock:
             self._seen.add(name)
             self._state.add(patches)
@@ -79,7 +79,7 @@ class Journal:
             self._packer.after_append(written)
         except Exception:  # noqa: BLE001
             # The save has succeeded; that tidying up after it did not is for the log, not for the user.
-            _log.warning("packing %s failed; the next save tries again", self._files.url, exc_info=True)
+            _log.warning("packing %s failed; the next save tries again", self.files.url, exc_info=True)
 
     # --- reading ---
 
@@ -106,6 +106,11 @@ class Journal:
         """Return what `patches` say that was not read or written so far, or is older here."""
         with self._lock:
             return self._state.news(patches)
+
+    def times(self, record: str) -> dict[str, str]:
+        """Return each field of a record with the logical time at which it was last set or unset."""
+        with self._lock:
+            return self._state.times(record)
 
     @property
     def deleted(self) -> frozenset[str]:
@@ -148,8 +153,8 @@ class Journal:
         for _ in range(_RELISTINGS):
             # Originals are listed before their copies: a file that is packed and deleted in between has its pack
             # in the second listing.
-            logs = [f"log/{name}" for name in self._files.names("log")]
-            packs = [f"packs/{name}" for name in self._files.names("packs")]
+            logs = [f"log/{name}" for name in self.files.names("log")]
+            packs = [f"packs/{name}" for name in self.files.names("packs")]
             with _without_gc():
                 vanished = self._read(logs, packs)
             for name in vanished & gone:
@@ -159,7 +164,7 @@ class Journal:
                 touched, self._touched = self._touched, set()
                 return touched
             gone |= vanished
-        raise OSError(f"{self._files.url} changes faster than it can be read: {min(vanished)} vanished")
+        raise OSError(f"{self.files.url} changes faster than it can be read: {min(vanished)} vanished")
 
     def _read(self, logs: list[str], packs: list[str]) -> set[str]:
         """Read the files that were not seen, and return the names of those that are gone."""
@@ -167,7 +172,7 @@ class Journal:
         refused: OSError | None = None
         for level in [*_by_level(packs), logs]:
             # What the packs above replace is in `seen` by now.
-            for name, content in self._files.read_many([name for name in level if name not in self._seen]):
+            for name, content in self.files.read_many([name for name in level if name not in self._seen]):
                 if isinstance(content, FileNotFoundError):
                     vanished.add(name)  # it is in a newer pack: list again
                 elif isinstance(content, OSError):

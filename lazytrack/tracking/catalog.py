@@ -12,6 +12,7 @@ from lazytrack.journal import Head
 from lazytrack.tracking import search
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
 from lazytrack.tracking.logged import file_of
+from lazytrack.tracking.owned import Shown
 from lazytrack.tracking.owner import Owner
 
 _LARGE_BYTES = 1_000_000
@@ -48,7 +49,7 @@ class Catalog(Owner):
     def experiments(self) -> list[Experiment]:
         """All experiments, oldest first."""
         self._read_once()
-        return [self._experiment(slug) for slug in self._slugs()]
+        return Shown([self._experiment(slug) for slug in self._slugs()], "log(...) or append(...)")
 
     def best(self, metric: str, n: int = 10, *, minimize: bool = False) -> list[Experiment]:
         """Return the `n` experiments with the greatest value of a metric, the best first.

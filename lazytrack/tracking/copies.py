@@ -1,18 +1,18 @@
 """Copies: how a project takes over experiments of other projects and other processes, and what becomes of their files.
 
 What they have saved is taken over as the patches it is, with the times these were made at, so that of each field the
-newest wins and doing it twice changes nothing. What they have not saved becomes unsaved here.
+newest wins and doing it twice changes nothing. What they have not saved becomes such patches too, of the time it goes.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from lazytrack.artifacts import Artifact
 from lazytrack.errors import RecordDeletedError, StoreWarning
 from lazytrack.journal import Patch, writable
 from lazytrack.tracking.dependencies import FIELD, rebase
 from lazytrack.tracking.experiment import Experiment
+from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owner import Owner
 
@@ -32,29 +32,37 @@ def adopt(project: "Project", experiment: Experiment) -> None:
         When it was deleted from the project.
     """
     source, slug = experiment._owner, experiment.slug
-    adopt_saved(project, source, [slug])
-    if project._journal.is_deleted(slug):
+    unsaved, artifacts = experiment._snapshot()
+    if unsaved and project.mode == "w+":
+        unsaved[-1]["set"]["last_updated_by"] = project.author
+    adopt_patches(project, source, [slug], unsaved)
+    if project._journal.is_deleted(slug) or slug in project._doomed:
         raise RecordDeletedError(f"{slug} was deleted from {project.fpath}, for good")
-    held = project._experiments.get(slug)
-    if type(source) is Owner and not experiment.read_only and (held is None or held.read_only):
-        join(experiment, project)
-        return
-    unsaved = _at_home(experiment._unsaved(), source, project)
-    if not unsaved:
-        return
-    if held is None or held.read_only:
-        held = Experiment._load(project, slug)
-        with project._lock:
-            project._experiments[slug] = held
-    held._take_over(unsaved)
+    for artifact, _ in artifacts.values():
+        if artifact.stored is not None and not artifact.dirty:
+            project._fetch_later(artifact.stored, source)
+    with project._lock:
+        held = project._experiments.get(slug)
+        if held is None or held is experiment or held.read_only:
+            itself = not experiment.read_only and (type(source) is Owner or experiment._ledger.refusal is INHERITED)
+            if itself or artifacts:
+                held = project._experiments[slug] = experiment if itself else Experiment._load(project, slug)
+    if held is experiment:
+        _join(experiment, project)
+    elif held is not None and artifacts:
+        held._take_over(artifacts)
+    if held is not None and held._ledger.changed:
+        project._enlist(held)
 
 
-def adopt_saved(project: "Project", source: Owner, records: Iterable[str]) -> None:
-    """Take over what `source` knows of some records besides unsaved changes; the next save writes what is not here."""
+def adopt_patches(project: "Project", source: Owner, records: Iterable[str], unsaved: Iterable[Patch] = ()) -> None:
+    """Take over what `source` knows of some records, and patches that are not saved; the next save writes it."""
     records = list(records)
-    project._doomed.difference_update(records)
-    project._hidden.difference_update(records)
-    patches = project._journal.news(_writable(patch for r in records for patch in source._journal.patches(r)))
+    again = project._cleared.intersection(records)  # it starts empty, and this comes after
+    project._doomed -= again
+    project._hidden -= again
+    known = [patch for record in records for patch in source._journal.patches(record)]
+    patches = project._journal.news(_writable([*known, *unsaved]))
     if patches:
         # Of a source at the same place most of it is in the store. What is not comes from a merge that is not saved.
         project.refresh() if source.location == project.location else project._read_once()
@@ -66,14 +74,25 @@ def adopt_saved(project: "Project", source: Owner, records: Iterable[str]) -> No
         project._journal.absorb(patches)
         moved = _moved_dependencies(patches, source, project)
         project._journal.absorb(moved)
-        project._adopted += [*patches, *moved]
+        for patch in [*patches, *moved]:
+            project._adopted.setdefault(patch["record"], []).append(patch)
     for record in records:
         if (held := project._experiments.get(record)) is not None:
             held._move()
 
 
-def _writable(patches: Iterable[Patch]) -> Iterator[Patch]:
-    """Yield what can be written of patches that a stranger may have made."""
+def _join(experiment: Experiment, project: "Project") -> None:
+    """Make the object itself part of `project`. What it has not saved is there as patches, but for artifacts."""
+    with experiment._ledger.lock:
+        experiment.dependencies.rebase(experiment._owner, project)
+        experiment._owner = project
+        experiment._ledger.refusal = None
+        experiment._move()
+
+
+def _writable(patches: Iterable[Patch]) -> list[Patch]:
+    """Return what can be written of patches that a stranger may have made."""
+    result = []
     for patch in patches:
         kept = writable(patch)
         if patch["at"] >= _TOO_LATE:
@@ -89,34 +108,8 @@ def _writable(patches: Iterable[Patch]) -> Iterator[Patch]:
                 StoreWarning,
                 stacklevel=6,
             )
-        yield kept
-
-
-def join(experiment: Experiment, project: "Project") -> None:
-    """Make the object itself part of `project`, with all that it has not saved."""
-    with experiment._ledger.lock:
-        source, unsaved = experiment._owner, experiment._unsaved()
-        _at_home(unsaved, source, project)
-        experiment.dependencies.rebase(source, project)
-        experiment._owner = project
-        experiment._ledger.refusal = None
-        experiment._move()
-        with project._lock:
-            project._experiments[experiment.slug] = experiment
-        if unsaved:
-            project._enlist(experiment)
-
-
-def _at_home(unsaved: dict[str, Any], source: Owner, project: "Project") -> dict[str, Any]:
-    """Return unsaved changes as they are at `project`, and have the files they name copied by the next save."""
-    if source.location == project.location:
-        return unsaved
-    for value in unsaved.values():
-        if isinstance(value, Artifact) and not value.dirty and value.stored is not None:
-            project._fetch_later(value.stored, source)
-    return {
-        f: rebase(v, source, project) if f.startswith(FIELD) and isinstance(v, str) else v for f, v in unsaved.items()
-    }
+        result.append(kept)
+    return result
 
 
 def _moved_dependencies(patches: Sequence[Patch], source: Owner, project: "Project") -> list[Patch]:

@@ -4,7 +4,7 @@ A dependency is stored as ``<name in the registry, or path>|<slug>``, the path r
 It is followed when it is asked for, and not before: an upstream that cannot be reached stops nothing else.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING
 
 from lazytrack import codec
@@ -88,18 +88,22 @@ class Dependencies(MutableMapping[str, "Experiment"]):
         item = self._items[key]
         return item if isinstance(item, str) else _refer(item, self._experiment._owner)
 
-    def put(self, key: str, reference: str | None) -> None:
-        """Hold what another copy of the experiment holds and has not saved, None for nothing; a change."""
-        with self._experiment._ledger.lock:
-            self._experiment._ledger.note(FIELD + key)
-            if reference is None:
-                self._items.pop(key, None)
-            else:
-                self._items[key] = reference
-
     def rebase(self, old: Owner, new: Owner) -> None:
         """Point to the same experiments from another project. The caller holds the lock."""
         self._items = {k: rebase(item, old, new) if isinstance(item, str) else item for k, item in self._items.items()}
+
+    def clear(self) -> None:
+        """Remove all, those that cannot be reached included."""
+        with self._experiment._ledger.lock:
+            for key in list(self._items):
+                del self[key]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Dependencies):
+            return self.references() == other.references()
+        return dict(self) == other if self._items or not isinstance(other, Mapping) else not other
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping that can be changed
 
     def move(self) -> None:
         """Take over what the store says by now of those that are unchanged here. The caller holds the lock."""
@@ -135,7 +139,10 @@ def _refer(upstream: "Experiment", owner: Owner) -> str:
 def _follow(reference: str, key: str, owner: Owner) -> "Experiment":
     place, _, slug = reference.rpartition("|")
     try:
-        return _project_at(place, owner)[slug]
+        project = _project_at(place, owner)
+        if slug not in project:
+            project.refresh()  # it may have been opened before the experiment was saved
+        return project[slug]
     except (LazytrackError, OSError, KeyError, ValueError, TypeError) as error:
         raise LookupError(
             f"dependency {key!r} is {reference!r}, which cannot be reached: {error}. If its project has moved, "

@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from lazytrack import codec, naming
-from lazytrack.errors import LazytrackError
+from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch, writable
 from lazytrack.tracking.ledger import INHERITED, Ledger
+from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
 from lazytrack.tracking.test import Test
@@ -61,6 +62,7 @@ class Experiment(Record):
         created_at: datetime | None = None,
     ) -> None:
         self._begin(Owner(project, author), name, notes=notes, created_at=created_at)
+        self.status = "completed"  # until a block begins, nothing runs
         self.log_metrics(metrics or {})
         self.log_parameters(parameters or {})
         self.tags = tags
@@ -180,7 +182,7 @@ class Experiment(Record):
         )
         try:
             self._owner._save(only=self)
-        except LazytrackError as failure:
+        except Exception as failure:  # noqa: BLE001  (whatever it is, the user's own exception goes on)
             error.add_note(f"lazytrack could not save experiment {self.slug!r} at once: {failure}")
 
     # --- as data ---
@@ -242,9 +244,13 @@ class Experiment(Record):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel with all it holds, saved or not. Elsewhere it can be read, and appended to a project."""
-        with self._ledger.lock:
-            patches, unsaved = [writable(p) for p in self._owner._journal.patches(self.slug)], self._unsaved()
-            return _arrive, (type(self), self._owner._place(), self.slug, patches, unsaved, self._ledger.last_updated)
+        unsaved, artifacts = self._snapshot()
+        patches = [writable(patch) for patch in self._owner._journal.patches(self.slug)]
+        named = [file_of(f, v, self.slug) for patch in patches for f, v in patch.get("set", {}).items()]
+        place = self._owner._place([file for file in named if file is not None])
+        pending = [*self._owner._inherited.get(self.slug, ()), *self._owner._adopted.get(self.slug, ()), *unsaved]
+        made_here = type(self._owner) is Owner and self._ledger.refusal is None
+        return _arrive, (type(self), place, self.slug, [*patches, *unsaved], pending, artifacts, made_here)
 
 
 def _items(value: Any, what: str) -> Iterable[Any]:
@@ -265,14 +271,16 @@ def _arrive(
     owner: Owner,
     slug: str,
     patches: list[Patch],
-    unsaved: Mapping[str, Any],
-    last_updated: datetime | None,
+    pending: list[Patch],
+    artifacts: dict[str, tuple[Artifact, str]],
+    belongs_to_none: bool,
 ) -> Experiment:
     """Return a copy of an experiment of another process, to be read or appended to a project."""
     owner._journal.absorb(patches)
+    if pending:
+        owner._inherited[slug] = pending
     experiment = kind._load(owner, slug)
-    experiment._take_over(unsaved)
-    if not kind.read_only:
-        experiment._ledger.last_updated = last_updated
+    experiment._take_over(artifacts)
+    if not (kind.read_only or belongs_to_none):
         experiment._ledger.refusal = INHERITED
     return experiment

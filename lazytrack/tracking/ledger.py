@@ -3,7 +3,7 @@
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from lazytrack import naming
@@ -24,13 +24,16 @@ class Ledger:
         Called when something is noted where nothing was.
     """
 
-    __slots__ = ("__weakref__", "_on_dirty", "changed", "last_updated", "lock", "refusal")
+    __slots__ = ("__weakref__", "_on_dirty", "changed", "last_updated", "lock", "refusal", "taken")
 
     def __init__(self, *, refusal: LazytrackError | None = None, on_dirty: Callable[[], None] | None = None) -> None:
         self.refusal = refusal
         self._on_dirty = on_dirty
         self.lock = threading.RLock()
-        self.changed: dict[str, None] = {}
+        self.changed: dict[str, str | None] = {}
+        """Each noted field, with the logical time its value is of where a copy of it has gone elsewhere."""
+        self.taken: dict[str, str | None] = {}
+        """Those that are being saved."""
         self.last_updated: datetime | None = None
         _ledgers.add(self)
 
@@ -54,16 +57,25 @@ class Ledger:
         self.changed[field] = None
         self.last_updated = naming.now()
 
-    def take(self) -> list[str]:
+    def take(self) -> dict[str, str | None]:
         """Take the noted fields away, in the order they were first noted. The caller holds the lock."""
-        taken, self.changed = list(self.changed), {}
-        return taken
+        self.taken, self.changed = self.changed, {}
+        return dict(self.taken)
 
-    def give_back(self, fields: list[str]) -> None:
-        """Note fields again that could not be saved."""
+    def settle(self, left: Mapping[str, str | None]) -> None:
+        """End what `take` began: note again what is `left`, because it could not be saved."""
         with self.lock:
-            for field in [*fields, *self.take()]:
-                self.note(field)
+            self.changed = {**left, **self.changed}
+            self.taken = {}
+            if left and self._on_dirty is not None:
+                self._on_dirty()
+
+    def stamp(self, at: str) -> dict[str, str]:
+        """Return all that is not saved with the time it is of, which is `at` where it had none. The caller locks."""
+        taken = {field: time or at for field, time in self.taken.items()}
+        changed = {field: time or at for field, time in self.changed.items()}
+        self.taken, self.changed = {**taken}, {**changed}
+        return {**taken, **changed}
 
     def inherit(self) -> None:
         """Begin anew in another process: what is noted is its parent's to save, and nothing may be added to it."""
@@ -75,7 +87,7 @@ class Ledger:
 _ledgers: "weakref.WeakSet[Ledger]" = weakref.WeakSet()
 
 INHERITED = ReadOnlyError(
-    "this experiment came from another process, which is the one to save what it logs. To log to it here too: "
+    "this is a copy that was pickled or forked: where it came from is where it is saved. To log to it here too: "
     "project.attach(slug), once it is saved there; or project.append(experiment) takes over what is not"
 )
 """Why an experiment refuses changes in a process that did not make it."""

@@ -31,7 +31,7 @@ MISSING = Missing.MISSING
 """Stands for the value of a field that is not there any more."""
 
 _IS_ARTIFACT = re.compile(r"(?:tests\.[^.]+\.)?artifacts\.")
-_SECTIONS: dict[str, tuple[Callable[[Any, str], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
+SECTIONS: dict[str, tuple[Callable[[Any, str], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
     "": (codec.plain, codec.store, codec.unstore),
     "parameters.": (codec.plain, codec.store, codec.unstore),
     "metrics.": (codec.number, codec.store_number, codec.unstore_number),
@@ -208,7 +208,11 @@ class Logged:
         if artifact is None:
             known = ", ".join(repr(known) for known in self._artifact_map()) or "none"
             raise ArtifactLoadError(f"no artifact {name!r} here; known: {known}")
-        if artifact.dirty or self._whole is None:
+        if self._whole is None:
+            raise ArtifactLoadError(
+                f"artifact {name!r} belongs to no experiment: append this to one, and save its project"
+            )
+        if artifact.dirty:
             raise ArtifactLoadError(f"artifact {name!r} is not saved yet: save the project, then load it")
         if not trust:
             check_trust(artifact)
@@ -247,7 +251,7 @@ class Logged:
     def artifacts(self) -> list[Artifact]:
         """The artifacts' handlers, in the order they were logged; `log_artifact` adds one."""
         with self._ledger.lock:
-            return Shown(self._artifact_map().values())
+            return Shown(self._artifact_map().values(), "log_artifact(...)")
 
     def _text(self, name: str) -> str | None:
         """Return a field as text; a stranger may have written anything there."""
@@ -263,7 +267,7 @@ class Logged:
         section = self._sections.get(name)
         if section is None:
             with self._ledger.lock:
-                section = Section(self._ledger, self._prefix + name, _SECTIONS[name][0])
+                section = Section(self._ledger, self._prefix + name, SECTIONS[name][0])
                 section.put_all(self._read(name))
                 section = self._sections.setdefault(name, section)  # another thread may have been faster
         return section
@@ -276,7 +280,7 @@ class Logged:
         """Return what the store says of a section: keys with plain values."""
         prefix = self._prefix + name
         start = len(prefix)
-        unstore = _SECTIONS[name][2]
+        unstore = SECTIONS[name][2]
         stored = self._stored()
         fields = [field for field in stored if field.startswith(prefix) and (name or "." not in field[start:])]
         try:
@@ -328,37 +332,19 @@ class Logged:
         head, dot, key = field.partition(".")
         section, key = (head + dot, key) if dot else ("", field)
         value = self._section(section).get(key, MISSING)
-        return value if value is MISSING else _SECTIONS[section][1](value)
+        return value if value is MISSING else SECTIONS[section][1](value)
 
-    def _put(self, field: str, value: Any) -> None:
-        """Make one of its fields what another copy of the experiment holds and has not saved; a change.
-
-        Parameters
-        ----------
-        value
-            Strict JSON, an artifact, or `MISSING`.
-        """
-        head, dot, key = field.partition(".")
+    def _put_artifact(self, name: str, artifact: Artifact) -> None:
+        """Hold a copy of an artifact of elsewhere, whether that is saved or not; a change."""
         with self._ledger.lock:
-            self._ledger.note(self._prefix + field)
-            if head + dot == "artifacts.":
-                items: dict[str, Any] = self._artifact_map()
-                if isinstance(value, Artifact):
-                    items[key] = attrs.evolve(value)  # what becomes of it is each copy's own affair
-                    items[key].stored = value.stored
-                else:
-                    items.pop(key, None)
-                return
-            name, key = (head + dot, key) if dot else ("", field)
-            section = self._section(name)
-            if value is not MISSING:
-                section[key] = _SECTIONS[name][2](value)
-            elif key in section:
-                del section[key]
+            self._ledger.note(f"{self._prefix}artifacts.{name}")
+            mine = attrs.evolve(artifact)  # what becomes of it is each copy's own affair
+            mine.stored = artifact.stored
+            self._artifact_map()[name] = mine
 
     def _all_fields(self) -> list[str]:
         """Return the names of all its fields, as the record has them."""
-        keys = [name + key for name in _SECTIONS for key in self._section(name)]
+        keys = [name + key for name in SECTIONS for key in self._section(name)]
         return [self._prefix + key for key in [*keys, *(f"artifacts.{name}" for name in self._artifact_map())]]
 
     def _move(self) -> None:

@@ -114,14 +114,21 @@ class Section(_OwnedDict):
 
     def put(self, key: str, value: Any) -> None:
         """Hold what the store says, which is no change."""
-        self.put_all([(key, value)])
+        dict.__setitem__(self, key, owned(value, self._ledger, self._prefix + key, codec.MAX_DEPTH))
 
     def put_all(self, items: Iterable[tuple[str, Any]]) -> None:
         """Hold what the store says, which is no change."""
         dict.update(self, items)
         for key, value in self.items():
             if type(value) is dict or type(value) is list:
-                dict.__setitem__(self, key, owned(value, self._ledger, self._prefix + key, codec.MAX_DEPTH))
+                self.put(key, value)
+
+    def rebind(self, ledger: Ledger, prefix: str) -> None:
+        """Become part of another record, with all inside, and note all of it there. The caller holds its lock."""
+        self._ledger, self._prefix = ledger, prefix
+        for key, value in self.items():
+            _rebind(value, ledger, prefix + key)
+            ledger.note(prefix + key)
 
     def take_over(self, key: str, value: Any) -> None:
         """Hold what the store says by now, which is no change; a container that a user may hold stays the same one."""
@@ -236,16 +243,28 @@ class OwnedList(BaseList):
 
 
 class Shown(BaseList):
-    """A list that shows what there is, and refuses to be changed: nothing would come of that."""
+    """A list that shows what there is, and refuses to be changed: nothing would come of that.
 
-    __slots__ = ()
+    Parameters
+    ----------
+    items
+        What there is.
+    way
+        The call that adds to it.
+    """
+
+    __slots__ = ("_way",)
+
+    def __init__(self, items: Iterable[Any], way: str) -> None:
+        list.__init__(self, items)
+        self._way = way
 
     def _convert(self, item: Any) -> Any:
         return item
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        raise ReadOnlyError("this list only shows what was logged: log_artifact(...) adds an artifact")
+        raise ReadOnlyError(f"this list only shows what there is: {self._way} adds to it")
         yield
 
 
@@ -304,7 +323,18 @@ def _take_over(mine: Any, value: Any) -> bool:
                 dict.__setitem__(mine, key, owned(item, mine._ledger, mine._field, mine._room))
         return True
     if isinstance(mine, OwnedList) and type(value) is list:
-        if mine != value:
-            list.__setitem__(mine, slice(None), [owned(i, mine._ledger, mine._field, mine._room) for i in value])
+        list.__delitem__(mine, slice(len(value), None))
+        for place, item in enumerate(value):
+            if place == len(mine):
+                list.append(mine, owned(item, mine._ledger, mine._field, mine._room))
+            elif not _take_over(mine[place], item):
+                list.__setitem__(mine, place, owned(item, mine._ledger, mine._field, mine._room))
         return True
     return False
+
+
+def _rebind(value: Any, ledger: Ledger, field: str) -> None:
+    if isinstance(value, (OwnedDict, OwnedList)):
+        value._ledger, value._field = ledger, field
+        for item in value.values() if isinstance(value, OwnedDict) else value:
+            _rebind(item, ledger, field)

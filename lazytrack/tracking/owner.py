@@ -2,13 +2,13 @@
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf, StoredFile
 from lazytrack.files import open_files, protocol, split
-from lazytrack.journal import Journal
+from lazytrack.journal import Journal, Patch
 
 if TYPE_CHECKING:
     from lazytrack.tracking.project import Project
@@ -48,6 +48,10 @@ class Owner:
         self._journal = Journal(inside)
         self._elsewhere: dict[tuple[str, str], Owner] = {}
         """Artifact files, by path and digest, that records name and that have yet to be copied, with where they are."""
+        self._adopted: dict[str, list[Patch]] = {}
+        """Patches by record that are known here and not in the store: the next save writes them."""
+        self._inherited: dict[str, list[Patch]] = {}
+        """Patches by record that are known here and not in the store: where they come from is where they are saved."""
         self._upstream: dict[str, Project] = {}
         """Other projects that were opened to follow a dependency, by path."""
 
@@ -66,22 +70,26 @@ class Owner:
         return self._files.fs
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return where this is. What it knows of its records is read anew, and locks do not travel."""
+        """Return where this is and where its files are. What is stored is read anew, and locks do not travel."""
         return {
             "fpath": self.fpath,
             "author": self.author,
             "storage_options": self.storage_options,
             "place": (self.dir, self._head_name),
+            "elsewhere": self._elsewhere,
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.fpath, self.author, self.storage_options = state["fpath"], state["author"], state["storage_options"]
         self._stand_at(*state["place"])
+        self._elsewhere = dict(state["elsewhere"])
 
-    def _place(self) -> "Owner":
-        """Return an owner at the same place that knows nothing."""
+    def _place(self, files: Iterable[StoredFile] = ()) -> "Owner":
+        """Return an owner at the same place that knows where `files` are, and nothing else."""
+        keys = {(file.path, file.sha256) for file in files}
         place = Owner.__new__(Owner)
-        place.__setstate__(Owner.__getstate__(self))
+        elsewhere = {key: self._elsewhere[key] for key in keys & self._elsewhere.keys()}
+        place.__setstate__(Owner.__getstate__(self) | {"elsewhere": elsewhere})
         return place
 
     def _shelf_of(self, artifact: Artifact) -> Shelf:

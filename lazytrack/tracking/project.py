@@ -1,17 +1,18 @@
 """A project: a folder of experiments, opened for reading, adding or editing."""
 
+import copy
 import os
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from lazytrack.errors import LazytrackError, ReadOnlyError, RecordDeletedError
-from lazytrack.journal import Head, Patch, read_head
+from lazytrack.errors import ReadOnlyError, RecordDeletedError
+from lazytrack.journal import Head, Journal, read_head
 from lazytrack.tracking import search
 from lazytrack.tracking.catalog import Catalog
-from lazytrack.tracking.copies import adopt, adopt_saved, join
+from lazytrack.tracking.copies import adopt, adopt_patches
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.owner import Owner
@@ -70,16 +71,17 @@ class Project(Catalog):
             raise ReadOnlyError(f"{self.fpath} is an export: open it with mode='r'")
         if mode == "w":
             self._read_once()
-            self._doomed |= {record for record in self._journal.created() if not record.startswith(".")}
-            self._hidden |= self._doomed
+            self._cleared |= {record for record in self._journal.created() if not record.startswith(".")}
+            self._doomed |= self._cleared
+            self._hidden |= self._cleared
 
     def _open(self, mode: str, head: Head | None) -> None:
         super()._open(mode, head)
         self._dirty: dict[str, Record] = {}
-        self._adopted: list[Patch] = []
-        """Patches of other projects, which the next save writes."""
         self._doomed: set[str] = set()
         """Records that the next save deletes."""
+        self._cleared: set[str] = set()
+        """Those among them that were there when the project was opened to start empty."""
         _projects.add(self)
 
     # --- logging ---
@@ -127,10 +129,10 @@ class Project(Catalog):
         self._check_writable("append to it")
         _check_kind(experiment, Experiment, "appended")
         with self._save_lock:
-            if experiment._owner is not self:
+            if experiment._ledger.refusal is INHERITED and (patches := self._inherited.pop(experiment.slug, None)):
+                self._adopted.setdefault(experiment.slug, []).extend(patches)
+            if experiment._owner is not self or experiment._ledger.refusal is INHERITED:
                 adopt(self, experiment)
-            elif experiment._ledger.refusal is INHERITED:
-                join(experiment, self)
             elif not experiment.read_only:
                 experiment._ledger.check()
 
@@ -152,19 +154,32 @@ class Project(Catalog):
             In mode ``r``.
         """
         self._check_writable("attach to it")
-        found = self._find(slug)
-        if found not in self._journal:
-            self.refresh()
+        with self._save_lock:
             found = self._find(slug)
-        experiment = None if found is None else self._experiment(found)
-        if experiment is not None and experiment._ledger.refusal is None:
-            return experiment
-        if found is None or found not in self._journal:
-            saved = "it is not saved yet: save it where it was made" if found else search.suggest(slug, self._slugs())
-            raise KeyError(f"no experiment {slug!r} in {self.fpath} to attach to; {saved.removeprefix('; ')}")
-        with self._lock:
-            self._experiments[found] = experiment = Experiment._load(self, found)
-        return experiment
+            if found is None or found not in self._journal or found in self._inherited:
+                self.refresh()
+                found = self._find(slug)
+            if found is None:
+                raise KeyError(
+                    f"no experiment {slug!r} in {self.fpath} to attach to{search.suggest(slug, self._slugs())}"
+                )
+            experiment = self._experiment(found)
+            if experiment._ledger.refusal is None:
+                return experiment
+            if not self._is_stored(found):
+                raise KeyError(f"{found} in {self.fpath} is not saved yet: save it where it was made, to attach to it")
+            with self._lock:
+                self._inherited.pop(found, None)
+                self._experiments[found] = attached = Experiment._load(self, found)
+            return attached
+
+    def _is_stored(self, slug: str) -> bool:
+        """Tell whether a record is in the store, and not only known here."""
+        if slug not in self._inherited:
+            return slug in self._journal
+        store = Journal(self._journal.files)
+        store.refresh()
+        return slug in store
 
     def merge(self, *others: "Project") -> "Project":
         """Return a project with the experiments of this one and of others, in memory until it is saved.
@@ -181,21 +196,23 @@ class Project(Catalog):
         """
         for other in others:
             _check_kind(other, Project, "merged")
-        merged = Project.__new__(Project)
-        Owner.__setstate__(merged, Owner.__getstate__(self))
-        merged._open(self.mode, self._head)
-        merged._doomed, merged._hidden = set(self._doomed), set(self._hidden)
         projects = (self, *others)
         for project in projects:
             project._read_once()
-        gone = frozenset().union(*(project._journal.deleted for project in projects))
+        merged = Project.__new__(Project)
+        Owner.__setstate__(merged, Owner.__getstate__(self) | {"elsewhere": {}})
+        merged._open(self.mode, self._head)
+        merged._cleared, merged._doomed, merged._hidden = self._cleared, set(self._doomed), set(self._hidden)
+        gone = {
+            slug for project in projects for slug in project._journal.deleted | (project._doomed - project._cleared)
+        }
         for project in projects:
             hidden = gone | project._hidden
-            adopt_saved(merged, project, [r for r in project._journal.created() if r[0] != "." and r not in hidden])
+            adopt_patches(merged, project, [r for r in project._journal.created() if r[0] != "." and r not in hidden])
             with project._lock:
                 held = list(project._experiments.values())
             for experiment in held:
-                if experiment.dirty and experiment.slug not in hidden:
+                if (experiment._ledger.changed or experiment._ledger.taken) and experiment.slug not in hidden:
                     adopt(merged, experiment)
         merged._read_once()
         merged._doomed |= gone - merged._journal.deleted
@@ -219,6 +236,7 @@ class Project(Catalog):
             self._hidden.add(experiment.slug)
             self._experiments.pop(experiment.slug, None)
             self._dirty.pop(experiment.slug, None)
+            self._adopted.pop(experiment.slug, None)
             experiment._ledger.refusal = RecordDeletedError(f"{experiment.slug} was deleted, for good")
 
     def save(self) -> None:
@@ -248,7 +266,7 @@ class Project(Catalog):
             return
         try:
             self.save()
-        except LazytrackError as failure:
+        except Exception as failure:
             if error is None:
                 raise
             error.add_note(f"lazytrack could not save project {self.fpath!r}: {failure}")
@@ -274,8 +292,8 @@ class Project(Catalog):
             with self._lock:
                 dirty = [e for e in self._dirty.values() if only is None or e is only]
                 doomed = [slug for slug in self._doomed if only is None and not self._journal.is_deleted(slug)]
-                copies = [patch for patch in self._adopted if only is None or patch["record"] == only.slug]
-                others = [patch for patch in self._adopted if not (only is None or patch["record"] == only.slug)]
+                slugs = [slug for slug in self._adopted if only is None or slug == only.slug]
+                copies = [patch for slug in slugs for patch in self._adopted[slug]]
             taken: list[Changes] = []
             try:
                 for experiment in dirty:
@@ -283,23 +301,26 @@ class Project(Catalog):
                         self._dirty.pop(experiment.slug, None)
                     taken.append(experiment._take_changes())
                 write(self, taken, copies=copies, doomed=doomed)
-            except BaseException as error:
-                for changes in taken:
-                    changes.give_back()
-                for experiment in dirty:
-                    if experiment.dirty:
-                        self._enlist(experiment)
-                if isinstance(error, RecordDeletedError):
-                    self._forget_deleted()
-                raise
+                self._doomed.difference_update(doomed)
             finally:
-                self._adopted = others + copies
+                for changes in taken:
+                    changes.end()
+                with self._lock:
+                    for experiment in dirty:
+                        if experiment._ledger.changed:
+                            self._dirty.setdefault(experiment.slug, experiment)
+                    for slug in slugs:
+                        self._adopted.pop(slug, None)
+                    for patch in copies:
+                        self._adopted.setdefault(patch["record"], []).append(patch)
+                self._forget_deleted([*slugs, *(changes.slug for changes in taken)])
 
-    def _forget_deleted(self) -> None:
+    def _forget_deleted(self, slugs: Iterable[str]) -> None:
         with self._lock:
-            for slug in [slug for slug in self._experiments if self._journal.is_deleted(slug)]:
-                del self._experiments[slug]
+            for slug in filter(self._journal.is_deleted, slugs):
+                self._experiments.pop(slug, None)
                 self._dirty.pop(slug, None)
+                self._adopted.pop(slug, None)
 
     # --- elsewhere ---
 
@@ -309,13 +330,12 @@ class Project(Catalog):
         What is stored is read anew there.
         """
         with self._save_lock, self._lock:
-            unsaved = [experiment for experiment in self._experiments.values() if experiment.dirty]
+            unsaved = [experiment for experiment in self._experiments.values() if experiment._ledger.changed]
             return super().__getstate__() | {
                 "mode": self.mode,
                 "head": self._head,
                 "hidden": self._hidden,
-                "adopted": self._adopted,
-                "elsewhere": self._elsewhere,
+                "inherited": {**self._inherited, **self._adopted},
                 "unsaved": unsaved,
                 "at": self._journal.clock.tick(),
             }
@@ -324,17 +344,30 @@ class Project(Catalog):
         super().__setstate__(state)
         self._open(state["mode"], state["head"])
         self._journal.clock.observe(state["at"])
-        self._hidden, self._elsewhere = set(state["hidden"]), dict(state["elsewhere"])
-        self._journal.absorb(state["adopted"])
-        for experiment in state["unsaved"]:  # it is there to be read: its parent saves it
+        self._hidden = set(state["hidden"])
+        self._inherited = {slug: list(patches) for slug, patches in state["inherited"].items()}
+        for experiment in state["unsaved"]:
+            arrived = experiment._owner
+            self._elsewhere.update(arrived._elsewhere)
+            self._inherited.setdefault(experiment.slug, []).extend(arrived._inherited.get(experiment.slug, ()))
+            self._journal.absorb(arrived._journal.patches(experiment.slug))
             experiment._owner = self
             self._experiments[experiment.slug] = experiment
+        for patches in self._inherited.values():
+            self._journal.absorb(patches)
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # a shallow copy would share experiments, and each belongs to one project
 
     def _inherit(self) -> None:
         """Begin anew in a forked child: what is not saved is its parent's to save."""
         self._make_locks()
         self._journal.reset_lock()
-        self._dirty, self._doomed, self._adopted = {}, set(), []
+        at = self._journal.clock.tick()
+        for experiment in self._experiments.values():
+            experiment._ledger.stamp(at)
+        self._inherited = {**self._inherited, **self._adopted}
+        self._dirty, self._doomed, self._adopted = {}, set(), {}
 
 
 _projects: "weakref.WeakSet[Project]" = weakref.WeakSet()
@@ -351,4 +384,5 @@ if hasattr(os, "register_at_fork"):
 
 def _check_kind(value: object, kind: type, what: str) -> None:
     if not isinstance(value, kind):
-        raise TypeError(f"only a {kind.__name__} can be {what}, not {type(value).__name__}")
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(f"only {article} {kind.__name__} can be {what}, not {type(value).__name__}")

@@ -5,16 +5,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack import codec, naming
+from lazytrack.artifacts import Artifact
+from lazytrack.journal import Patch
 from lazytrack.tracking.dependencies import Dependencies
 from lazytrack.tracking.ledger import READ_ONLY, Ledger
 from lazytrack.tracking.logged import MISSING, Logged
 from lazytrack.tracking.owned import Tags
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.saving import Changes
+from lazytrack.tracking.saving import Changes, add_to
 from lazytrack.tracking.test import ReadOnlyTest, Test, Tests
 
 if TYPE_CHECKING:
     from lazytrack.tracking.experiment import Experiment
+
+
+_NEWEST = "~"
+"""Is later than every logical time."""
 
 
 class Record(Logged):
@@ -69,6 +75,11 @@ class Record(Logged):
         """The project's fsspec filesystem."""
         return self._owner.fs
 
+    @property
+    def dirty(self) -> bool:
+        """Whether something was changed since the last save."""
+        return bool(self._ledger.changed) or self.slug in self._owner._adopted or self.slug in self._owner._inherited
+
     # --- what it holds ---
 
     @property
@@ -112,6 +123,8 @@ class Record(Logged):
 
     @dependencies.setter
     def dependencies(self, value: "Mapping[str, Experiment]") -> None:
+        if value is self.dependencies:
+            return
         if not isinstance(value, Mapping):
             raise TypeError(f"dependencies are a dict of experiments by name, not {type(value).__name__}")
         upstream = dict(value)
@@ -152,17 +165,17 @@ class Record(Logged):
     def _take_changes(self) -> Changes:
         """Take the changes since the last save away, as the record will have them."""
         with self._ledger.lock:
-            changes = Changes(slug=self.slug, ledger=self._ledger)
+            changes = Changes(slug=self.slug, ledger=self._ledger, author=self._owner.author)
             try:
                 changes.fields = self._ledger.take()
-                for field in changes.fields:
-                    changes.add(field, self._current(field))
+                for field, at in changes.fields.items():
+                    changes.add(field, self._current(field), at)
                 edited = self._owner.mode == "w+" or self.slug in self._owner._journal
                 if edited and self.last_updated_by != self._owner.author:
                     changes.add("last_updated_by", self._owner.author)
                 changes.add("last_updated", self._last_updated_iso())
             except BaseException:
-                changes.give_back()
+                changes.end()
                 raise
         return changes
 
@@ -181,40 +194,58 @@ class Record(Logged):
                 return self.dependencies.reference(name) if name in self.dependencies else MISSING
         return part._value(key)
 
-    def _unsaved(self) -> dict[str, Any]:
-        """Return what has changed since the last save: by field, strict JSON, an artifact, or `MISSING`."""
-        with self._ledger.lock:
-            return {field: self._current(field) for field in self._ledger.changed}
+    def _snapshot(self) -> tuple[list[Patch], dict[str, tuple[Artifact, str]]]:
+        """Return what is not saved, to go elsewhere: as patches, and artifacts by field with the time they are of.
 
-    def _take_over(self, unsaved: Mapping[str, Any]) -> None:
-        """Hold what another copy of this experiment has not saved; these are changes."""
+        That time stays with the fields until they change again. So whoever changes a copy is later than this one, and
+        whoever changes this one is later than the copy.
+        """
         with self._ledger.lock:
-            for field, value in unsaved.items():
-                section, _, name = field.partition(".")
-                match section:
-                    case "tests":
-                        test = self._tests_list.at(f"tests.{name.partition('.')[0]}.")
-                        test._put(field.removeprefix(test._prefix), value)
-                    case "tags":
-                        self.tags[:] = [*(tag for tag in self.tags if tag != name), *([name] if value is True else [])]
-                    case "dependencies":
-                        self.dependencies.put(name, None if value is MISSING else value)
-                    case _:
-                        self._put(field, value)
+            at = self._owner._journal.clock.tick()
+            patches: dict[str, Patch] = {}
+            artifacts: dict[str, tuple[Artifact, str]] = {}
+            for field, time in self._ledger.stamp(at).items():
+                value = self._current(field)
+                if isinstance(value, Artifact):
+                    artifacts[field] = value, time
+                else:
+                    bare = {"at": time, "by": self._owner.author, "record": self.slug}
+                    add_to(patches.setdefault(time, bare), field, value)
+            if patches:
+                patches[max(patches)].setdefault("set", {})["last_updated"] = self._last_updated_iso()
+            return list(patches.values()), artifacts
+
+    def _take_over(self, artifacts: Mapping[str, tuple[Artifact, str]]) -> None:
+        """Hold artifacts that another copy has not saved, unless there is a newer one here; these are changes."""
+        with self._ledger.lock:
+            last_updated = self._ledger.last_updated
+            for field, (artifact, at) in artifacts.items():
+                if field in self._ledger.changed and (self._ledger.changed[field] or _NEWEST) >= at:
+                    continue
+                part: Logged = self
+                key = field
+                if field.startswith("tests."):
+                    part = self._tests_list.at("tests." + field.split(".", 2)[1] + ".")
+                    key = field.removeprefix(part._prefix)
+                part._put_artifact(key.removeprefix("artifacts."), artifact)
+                self._ledger.changed[field] = at
+            self._ledger.last_updated = last_updated  # that is in the other copy's patches
 
     def _part(self, field: str) -> tuple[Logged | None, str]:
         """Return what a field belongs to, this experiment or one of its tests, and its name there."""
         if not field.startswith("tests."):
             return self, field
-        for test in self.tests:
-            if field.startswith(test._prefix):
-                return test, field.removeprefix(test._prefix)
-        return None, field
+        prefix = f"tests.{field.split('.', 2)[1]}."
+        return self._tests_list.with_prefix(prefix), field.removeprefix(prefix)
 
     def _move(self) -> None:
         with self._ledger.lock:
-            super()._move()
             changed = self._ledger.changed
+            if any(changed.values()):  # of what has gone elsewhere, there may be newer values by now
+                times = self._owner._journal.times(self.slug)
+                for field in [field for field, at in changed.items() if at is not None and at <= times.get(field, "")]:
+                    del changed[field]
+            super()._move()
             if not changed:
                 self._ledger.last_updated = None
             if self._tags is not None:

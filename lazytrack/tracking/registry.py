@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from lazytrack.files import split
+from lazytrack.tracking.owner import Owner
 
 if TYPE_CHECKING:
     from lazytrack.tracking.project import Project
@@ -31,7 +32,11 @@ class Registry:
         ------
         ValueError
             When the name is empty or could be taken for a path.
+        TypeError
+            When it is no project.
         """
+        if not isinstance(project, Owner):
+            raise TypeError(f"only a Project can be registered, not {type(project).__name__}")
         if not name or name.endswith(".json"):
             raise ValueError(f"{name!r} cannot be the name of a project: give a word that is no path of one")
         self.projects[name] = project

@@ -8,7 +8,7 @@ import attrs
 from lazytrack import codec
 from lazytrack.artifacts import Artifact, StoredFile, to_entry
 from lazytrack.artifacts.trust import is_trusted, signed
-from lazytrack.errors import LazytrackError, RecordDeletedError, SaveError
+from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError
 from lazytrack.files import Files
 from lazytrack.journal import Head, Patch, write_head
 from lazytrack.tracking.ledger import Ledger
@@ -27,33 +27,40 @@ class Changes:
     ledger
         Where the changes were noted.
     fields
-        What was noted.
+        What was noted, each with the logical time its value is of where it has one.
     set, unset
         Of the patch.
+    earlier
+        Patches of values that are of an earlier time, because copies of them have gone elsewhere, by that time.
     artifacts
         Those to be written first, by field.
     """
 
     slug: str
     ledger: Ledger
-    fields: list[str] = attrs.Factory(list)
+    author: str
+    fields: dict[str, str | None] = attrs.Factory(dict)
     set: dict[str, Any] = attrs.Factory(dict)
     unset: list[str] = attrs.Factory(list)
+    earlier: dict[str, Patch] = attrs.Factory(dict)
     artifacts: dict[str, Artifact] = attrs.Factory(dict)
 
-    def add(self, field: str, value: Any) -> None:
+    def add(self, field: str, value: Any, at: str | None = None) -> None:
         """Add a field with its strict JSON, with an artifact that is to be written, or with `MISSING`."""
-        if value is MISSING:
-            self.unset.append(field)
-        elif isinstance(value, Artifact):
+        if isinstance(value, Artifact):
             self.artifacts[field] = value
+        elif at is not None:
+            patch = self.earlier.setdefault(at, {"at": at, "by": self.author, "record": self.slug})
+            add_to(patch, field, value)
+        elif value is MISSING:
+            self.unset.append(field)
         else:
             self.set[field] = value
 
-    def give_back(self) -> None:
-        """Note as changed again whatever was not written."""
-        self.ledger.give_back(self.fields)
-        self.fields = []
+    def end(self) -> None:
+        """Note as changed again whatever is still among the `fields`: it was not written."""
+        self.ledger.settle(self.fields)
+        self.fields = {}
 
     def patch(self) -> dict[str, Any]:
         """Return the changes as the journal takes them."""
@@ -63,6 +70,14 @@ class Changes:
         if self.unset:
             patch["unset"] = self.unset
         return patch
+
+
+def add_to(patch: Patch, field: str, value: Any) -> None:
+    """Add a field to a patch, with its strict JSON or `MISSING`."""
+    if value is MISSING:
+        patch.setdefault("unset", []).append(field)
+    else:
+        patch.setdefault("set", {})[field] = value
 
 
 def make_head(files: Files, name: str) -> Head:
@@ -99,20 +114,17 @@ def write(owner: Owner, taken: list[Changes], *, copies: list[Patch], doomed: li
             _write_artifacts(owner, changes, outcome)
         patches = [changes.patch() for changes in living if changes.fields]
         patches += [{"record": record, "delete": True} for record in doomed]
-        whole = [_copy_files(owner, patch, outcome) for patch in copies]
-        if patches or whole:
-            journal.append(patches, by=owner.author, copies=[patch for patch in whole if patch])
+        noted = {(changes.slug, field) for changes in living for field in changes.fields}
+        whole = [_copy_files(owner, _current(owner, patch, noted), outcome) for patch in copies]
+        earlier = [patch for changes in living for patch in changes.earlier.values()]
+        if patches or any(whole):
+            journal.append(patches, by=owner.author, copies=[*filter(None, whole), *earlier])
     except (OSError, OverflowError, TypeError) as error:
         raise SaveError(f"{owner.fpath}: nothing was saved, all of it stays dirty: {_reason(error)}") from error
     for changes in taken:  # a change to what was deleted is dropped
-        changes.fields = []
+        changes.fields = {f: at for f, at in changes.fields.items() if f in outcome.kept.get(changes.slug, ())}
     copies[:] = outcome.left
-    outcome.settle(owner)
-    if gone := [changes.slug for changes in taken if changes not in living]:
-        raise RecordDeletedError(
-            f"{', '.join(gone)}: deleted by somebody, for good; what was logged to it since is dropped. "
-            "All other changes were saved"
-        )
+    outcome.settle(owner, [changes.slug for changes in taken if changes not in living])
 
 
 @attrs.define(eq=False)
@@ -123,13 +135,26 @@ class _Outcome:
     copied: list[StoredFile] = attrs.Factory(list)
     left: list[Patch] = attrs.Factory(list)
     failed: list[tuple[str, Exception]] = attrs.Factory(list)
+    kept: dict[str, list[str]] = attrs.Factory(dict)
+    """Of each experiment the fields that stay dirty."""
 
-    def settle(self, owner: Owner) -> None:
-        """Call the written ones saved, now that a log file names them, and report the others."""
+    def settle(self, owner: Owner, gone: list[str]) -> None:
+        """Call the written ones saved, now that a log file names them, and report the others, and who is `gone`."""
         for file in self.copied:
             owner._elsewhere.pop((file.path, file.sha256), None)
         for artifact, stored in self.written:
             artifact.stored, artifact.value, artifact.dirty = stored, None, False
+        dropped = f"{', '.join(gone)}: deleted by somebody, for good; what was logged to it since is dropped"
+        if self.failed:
+            names = "; ".join(f"{name}: {_reason(error)}" for name, error in self.failed)
+            raise SaveError(
+                f"{owner.fpath}: all was saved but {names}. What is named stays dirty; "
+                "log_artifact(..., overwrite=True) puts another in its place, delete(slug) gives it up"
+                + (f". {dropped}" if gone else "")
+            ) from self.failed[0][1]
+        if gone:
+            raise RecordDeletedError(f"{dropped}. All other changes were saved")
+        for artifact, _ in self.written:
             if artifact.output_only:
                 warnings.warn(
                     f"artifact {artifact.name!r} was saved by the handler {artifact.alias!r}, which only writes: "
@@ -137,12 +162,6 @@ class _Outcome:
                     UserWarning,
                     stacklevel=5,
                 )
-        if self.failed:
-            names = "; ".join(f"{name}: {_reason(error)}" for name, error in self.failed)
-            raise SaveError(
-                f"{owner.fpath}: all was saved but {names}. What is named stays dirty; "
-                "log_artifact(..., overwrite=True) puts another in its place, delete(slug) gives it up"
-            ) from self.failed[0][1]
 
 
 def _write_artifacts(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
@@ -154,8 +173,7 @@ def _write_artifacts(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
             codec.dumps(entry)
         except Exception as error:  # noqa: BLE001  (a handler may raise anything)
             outcome.failed.append((f"artifact {artifact.name!r} of {changes.slug}", error))
-            changes.ledger.give_back([field])
-            changes.fields.remove(field)
+            outcome.kept.setdefault(changes.slug, []).append(field)
         else:
             outcome.written.append((artifact, stored))
             changes.set[field] = entry
@@ -166,9 +184,25 @@ def _stored(owner: Owner, artifact: Artifact, record: str, field: str, outcome: 
     if artifact.dirty or artifact.stored is None:
         return signed(artifact, owner._shelf.write(artifact, owner=record), record=record, field=field)
     _copy_file(owner, artifact.stored, outcome)
+    if not owner._shelf.holds(artifact.stored):
+        raise ArtifactLogError(
+            "its file is in another project, or gone: log the object itself, or append its experiment"
+        )
     if is_trusted(artifact):
         return signed(artifact, artifact.stored, record=record, field=field)
     return attrs.evolve(artifact.stored, record=record, field=field)
+
+
+def _current(owner: Owner, patch: Patch, noted: set[tuple[str, str]]) -> Patch:
+    """Return a patch of another project without the artifacts that a newer value takes the place of."""
+    record, changes = patch["record"], patch.get("set", {})
+    late = [
+        field
+        for field, value in changes.items()
+        if file_of(field, value, record) is not None
+        and ((record, field) in noted or owner._journal.get(record, field) != value)
+    ]
+    return patch | {"set": {f: v for f, v in changes.items() if f not in late}} if late else patch
 
 
 def _copy_files(owner: Owner, patch: Patch, outcome: _Outcome) -> Patch | None:

@@ -2,15 +2,16 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.files import open_files
 from lazytrack.tracking.ledger import Ledger
-from lazytrack.tracking.logged import Logged
+from lazytrack.tracking.logged import SECTIONS, Logged
 from lazytrack.tracking.owned import BaseList
+from lazytrack.tracking.owner import Owner
 
 if TYPE_CHECKING:
     from lazytrack.tracking.record import Record
@@ -35,7 +36,7 @@ class Test(Logged):
         an experiment; then they are the experiment's.
     """
 
-    __slots__ = ("_experiment", "_fs", "_path")
+    __slots__ = ("_experiment", "_fs", "_path", "_source")
     __test__ = False  # pytest looks for classes of this name
 
     def __init__(
@@ -51,13 +52,14 @@ class Test(Logged):
         super().__init__(Ledger())
         self._experiment: Record | None = None
         self._path, self._fs = os.fspath(path), fs
+        self._source: Owner | None = None
         self._scalars["name"] = codec.text(name, "the name of a test")
         if description is not None:
             self._scalars["description"] = codec.text(description, "the description of a test")
         self.log_metrics(metrics or {})
         self.log_parameters(parameters or {})
         for artifact in artifacts:
-            self._put(f"artifacts.{artifact.name}", artifact)
+            self._put_artifact(artifact.name, artifact)
 
     @classmethod
     def _load(cls, experiment: "Record", prefix: str) -> Self:
@@ -65,22 +67,29 @@ class Test(Logged):
         test = cls.__new__(cls)
         Logged.__init__(test, experiment._ledger, prefix)
         test._experiment = experiment
-        test._path, test._fs = ".", None
+        test._path, test._fs, test._source = ".", None, None
         return test
 
     def _belong(self, experiment: "Record | None", prefix: str) -> None:
         """Become part of an experiment, or of none: all it holds is a change there from now on."""
-        scalars, parameters, metrics = (dict(self._section(name)) for name in ("", "parameters.", "metrics."))
+        ledger = Ledger() if experiment is None else experiment._ledger
+        sections = [(name, self._section(name)) for name in SECTIONS]
         artifacts = self._artifact_map()
-        Logged.__init__(self, Ledger() if experiment is None else experiment._ledger, prefix)
-        self._experiment = None  # until all is there: what is stored under the prefix is another test's
-        self._scalars.update(scalars)
-        self.parameters.update(parameters)
-        self.metrics.update(metrics)
-        self._artifacts = artifacts
+        self._source = self._place_of_files()
+        self._experiment, self._ledger, self._prefix = experiment, ledger, prefix
+        for name, section in sections:
+            section.rebind(ledger, prefix + name)
         for name in artifacts:
-            self._ledger.note(f"{prefix}artifacts.{name}")
-        self._experiment = experiment
+            ledger.note(f"{prefix}artifacts.{name}")
+        if experiment is None or self._source is None or self._source is experiment._owner:
+            return
+        for artifact in artifacts.values():
+            if artifact.stored is not None and not artifact.dirty:
+                experiment._owner._fetch_later(artifact.stored, self._source)
+
+    def _place_of_files(self) -> Owner | None:
+        """Return where the files of its stored artifacts are."""
+        return self._source if self._experiment is None else self._experiment._owner
 
     @property
     def _whole(self) -> "Record | None":
@@ -147,8 +156,17 @@ class Test(Logged):
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as what it holds. Elsewhere it belongs to no experiment before it is appended to one."""
         with self._ledger.lock:
-            contents = self.name, self.description, dict(self.metrics), dict(self.parameters), self.artifacts
-            return Test, (*contents, self.path)
+            contents = self.name, self.description, dict(self.metrics), dict(self.parameters), list(self.artifacts)
+            files = [artifact.stored for artifact in self.artifacts if artifact.stored is not None]
+            source = self._place_of_files()
+            return _arrive, (*contents, self.path, None if source is None else source._place(files))
+
+
+def _arrive(*contents: Any) -> Test:
+    """Return a copy of a test of another process."""
+    test = Test(*contents[:-1])
+    test._source = contents[-1]
+    return test
 
 
 class ReadOnlyTest(Test):
@@ -175,9 +193,10 @@ class Tests(BaseList):
         self._kind = kind
         list.__init__(self, [kind._load(experiment, prefix) for prefix in self._stored_prefixes()])
 
-    def _stored_prefixes(self) -> list[str]:
-        """Return what the fields of each stored test begin with: ``tests.women.``."""
-        fields = (field.split(".", 2) for field in self._experiment._stored() if field.startswith("tests."))
+    def _stored_prefixes(self, but: Container[str] = ()) -> list[str]:
+        """Return what the fields of each stored test begin with, ``tests.women.``; fields in `but` do not count."""
+        stored = self._experiment._stored()
+        fields = (field.split(".", 2) for field in stored if field.startswith("tests.") and field not in but)
         return list(dict.fromkeys(f"tests.{parts[1]}." for parts in fields))
 
     def _convert(self, item: Any) -> Test:
@@ -212,20 +231,24 @@ class Tests(BaseList):
             prefix = f"tests.{slug}-{n}."
         return prefix
 
+    def with_prefix(self, prefix: str) -> Test | None:
+        """Return the test whose fields begin with `prefix`, None where there is none."""
+        return next((test for test in self if test._prefix == prefix), None)
+
     def at(self, prefix: str) -> Test:
         """Return the test whose fields begin with `prefix`; where there is none, add one. The caller holds the lock."""
-        for test in self:
-            if test._prefix == prefix:
-                return test  # type: ignore[no-any-return]
-        test = self._kind._load(self._experiment, prefix)
-        list.append(self, test)
+        test = self.with_prefix(prefix)
+        if test is None:
+            test = self._kind._load(self._experiment, prefix)
+            list.append(self, test)
         return test
 
     def move(self) -> None:
         """Take over what the store says by now. The caller holds the lock."""
-        stored = self._stored_prefixes()
         changed = self._experiment._ledger.changed
-        kept = [t for t in self if t._prefix in stored or any(field.startswith(t._prefix) for field in changed)]
+        stored = self._stored_prefixes(changed)  # of one that was taken out here, all fields are changes
+        noted = {".".join(field.split(".", 2)[:2]) + "." for field in changed if field.startswith("tests.")}
+        kept = [test for test in self if test._prefix in noted or test._prefix in stored]
         for test in kept:
             test._move()
         mine = {test._prefix for test in kept}

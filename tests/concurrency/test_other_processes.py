@@ -276,5 +276,5 @@ def test_a_project_is_handed_to_an_interpreter_that_knows_nothing_of_it(project,
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "project.pkl")]
     said = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout
-    assert said.strip() == str(["far", "unsaved"])
+    assert said.strip() == str(["unsaved", "far"])
     assert shown(project) == [1]

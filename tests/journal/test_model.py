@@ -327,15 +327,15 @@ def keep_the_first(patches):
 
 def refresh_packs_first(journal):
     while True:
-        packs = [f"packs/{name}" for name in journal._files.names("packs")]
-        logs = [f"log/{name}" for name in journal._files.names("log")]
+        packs = [f"packs/{name}" for name in journal.files.names("packs")]
+        logs = [f"log/{name}" for name in journal.files.names("log")]
         if not journal._read(logs, packs):
             return
 
 
 def refresh_once(journal):
-    logs = [f"log/{name}" for name in journal._files.names("log")]
-    journal._read(logs, [f"packs/{name}" for name in journal._files.names("packs")])
+    logs = [f"log/{name}" for name in journal.files.names("log")]
+    journal._read(logs, [f"packs/{name}" for name in journal.files.names("packs")])
 
 
 class HastyFiles:

@@ -180,7 +180,7 @@ def test_an_experiment_that_was_deleted_here_does_not_come_back(project, other):
             unread.append(other["there"])
     merged = project.merge(other)
     assert len(merged) == 0
-    assert merged._adopted == []
+    assert merged._adopted == {}
 
 
 def test_an_appended_experiment_can_be_added_in_mode_a_and_is_read_only_there(project, other):
@@ -253,7 +253,7 @@ def test_merging_many_and_merging_again_changes_nothing_more(project, other, tmp
     project.merge(other, third).save()
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     merged = reopened(project).merge(other, third)
-    assert merged._adopted == []
+    assert merged._adopted == {}
     Project(project.fpath).merge(third, other).save()
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == files
     assert [exp.name for exp in reopened(project).experiments] == ["there", "third"]

@@ -76,4 +76,4 @@ def test_merging_in_any_order_any_number_of_times_gives_what_copying_the_files_g
         assert state(merged) == expected  # before it is saved too
         merged.save()
         assert state(Project(tmp_path / f"merged-{attempt}", mode="r")) == expected
-        assert Project(tmp_path / f"merged-{attempt}").merge(*others)._adopted == []
+        assert Project(tmp_path / f"merged-{attempt}").merge(*others)._adopted == {}

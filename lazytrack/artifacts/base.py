@@ -146,8 +146,12 @@ class Artifact(abc.ABC):
         if self.value is None or self.output_only:  # what cannot be read back travels as it is
             return _unpickle, (type(self), fields | {"value": self.value}, None, self.stored)
         payload = _Kept()
-        with text_or_bytes(payload, binary=self.binary) as buf:
-            self.write(self.value, buf, **self.writer_kwargs)
+        try:
+            with text_or_bytes(payload, binary=self.binary) as buf:
+                self.write(self.value, buf, **self.writer_kwargs)
+        except Exception as error:
+            error.add_note(f"while the handler {self.alias!r} wrote artifact {self.name!r} to pickle it")
+            raise
         return _unpickle, (type(self), fields, payload.getvalue(), self.stored)
 
     @classmethod

@@ -2,9 +2,9 @@
 
 import gc
 import logging
+import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lazytrack import naming
@@ -155,7 +155,7 @@ class Journal:
             # in the second listing.
             logs = [f"log/{name}" for name in self.files.names("log")]
             packs = [f"packs/{name}" for name in self.files.names("packs")]
-            with _without_gc():
+            with _without_gc:
                 vanished = self._read(logs, packs)
             for name in vanished & gone:
                 # A file that was packed is not listed again; this one is, and is a link to nowhere or the like.
@@ -229,13 +229,35 @@ def _by_level(packs: list[str]) -> list[list[str]]:
     return [levels[level] for level in sorted(levels, reverse=True)]
 
 
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """Switch cyclic garbage collection off while many objects are made, none of which is garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
+class _GC:
+    """Cyclic garbage collection, off while any thread makes many objects of which none is garbage."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._was_enabled = True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._was_enabled = gc.isenabled()
+                gc.disable()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._was_enabled:
+                gc.enable()
+
+    def reset(self) -> None:
+        """Begin anew in a forked child, where the threads that were inside do not exist."""
+        if self._inside and self._was_enabled:
             gc.enable()
+        self.__init__()  # type: ignore[misc]
+
+
+_without_gc = _GC()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_without_gc.reset)

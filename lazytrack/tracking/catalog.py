@@ -11,6 +11,7 @@ from lazytrack.errors import StoreWarning
 from lazytrack.journal import Head
 from lazytrack.tracking import search
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
+from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owned import Shown
 from lazytrack.tracking.owner import Owner
@@ -209,8 +210,11 @@ class Catalog(Owner):
         found = self._experiments.get(slug)
         if found is None:
             kind = Experiment if self.mode == "w+" else ReadOnlyExperiment
+            loaded = kind._load(self, slug)
+            if slug in self._inherited and not loaded.read_only:
+                loaded._ledger.refusal = INHERITED
             with self._lock:
-                found = self._experiments.setdefault(slug, kind._load(self, slug))
+                found = self._experiments.setdefault(slug, loaded)
         return found
 
 

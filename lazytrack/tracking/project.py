@@ -169,7 +169,6 @@ class Project(Catalog):
             if not self._is_stored(found):
                 raise KeyError(f"{found} in {self.fpath} is not saved yet: save it where it was made, to attach to it")
             with self._lock:
-                self._inherited.pop(found, None)
                 self._experiments[found] = attached = Experiment._load(self, found)
             return attached
 
@@ -283,7 +282,8 @@ class Project(Catalog):
     def _enlist(self, experiment: Record) -> None:
         """Take note that an experiment has changes, for the next save to find it."""
         with self._lock:
-            self._dirty[experiment.slug] = experiment
+            if experiment.slug not in self._doomed:
+                self._dirty[experiment.slug] = experiment
 
     def _save(self, only: Record | None = None) -> None:
         with self._save_lock:
@@ -307,7 +307,7 @@ class Project(Catalog):
                     changes.end()
                 with self._lock:
                     for experiment in dirty:
-                        if experiment._ledger.changed:
+                        if experiment._ledger.changed and experiment.slug not in self._doomed:
                             self._dirty.setdefault(experiment.slug, experiment)
                     for slug in slugs:
                         self._adopted.pop(slug, None)

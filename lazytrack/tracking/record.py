@@ -8,7 +8,7 @@ from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch
 from lazytrack.tracking.dependencies import Dependencies
-from lazytrack.tracking.ledger import READ_ONLY, Ledger
+from lazytrack.tracking.ledger import INHERITED, READ_ONLY, Ledger
 from lazytrack.tracking.logged import MISSING, Logged
 from lazytrack.tracking.owned import Tags
 from lazytrack.tracking.owner import Owner
@@ -78,7 +78,8 @@ class Record(Logged):
     @property
     def dirty(self) -> bool:
         """Whether something was changed since the last save."""
-        return bool(self._ledger.changed) or self.slug in self._owner._adopted or self.slug in self._owner._inherited
+        inherited = self._ledger.refusal is INHERITED and self.slug in self._owner._inherited
+        return inherited or bool(self._ledger.changed) or self.slug in self._owner._adopted
 
     # --- what it holds ---
 

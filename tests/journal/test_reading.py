@@ -1,7 +1,9 @@
 """Reading: only what is new, every copy once, nothing missed, and what cannot be read is said."""
 
 import errno
+import gc
 import itertools
+import os
 import sys
 import threading
 
@@ -515,3 +517,17 @@ def test_what_is_appended_while_another_thread_folds_its_record_is_not_lost(jour
     late.join()
 
     assert journal.fields("shared") == {"field-0": 0, "field-1": 1, "late": True}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+def test_garbage_is_collected_after_reading_and_in_a_child_that_was_forked_meanwhile():
+    from lazytrack.journal.journal import _without_gc  # noqa: PLC0415
+
+    assert gc.isenabled()
+    with _without_gc, _without_gc:
+        assert not gc.isenabled()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if gc.isenabled() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert gc.isenabled()

@@ -214,7 +214,7 @@ class Record(Logged):
                     add_to(patches.setdefault(time, bare), field, value)
             if patches:
                 patches[max(patches)].setdefault("set", {})["last_updated"] = self._last_updated_iso()
-            return list(patches.values()), artifacts
+            return [patches[time] for time in sorted(patches)], artifacts
 
     def _take_over(self, artifacts: Mapping[str, tuple[Artifact, str]]) -> None:
         """Hold artifacts that another copy has not saved, unless there is a newer one here; these are changes."""

@@ -128,6 +128,23 @@ def test_a_project_that_travelled_shows_all_of_what_was_saved_and_changed_since(
     assert there[exp.slug].parameters == {"lr": 1}
 
 
+def test_what_went_elsewhere_and_was_taken_out_there_and_put_in_here_ends_as_the_later_says(project, other):
+    exp = logged(project, a=1, b=1)
+    exp.tag("t")
+    project.save()
+    exp.log_parameter("a", 2)
+    del exp.parameters["b"]
+    exp.tags.clear()
+    travelled(exp)
+    exp.log_parameter("a", 3)  # noted first, and of a later time than the rest
+    other.append(exp)
+    assert (other["it"].parameters, other["it"].tags) == ({"a": 3}, [])
+    other.save()
+    project.save()
+    for found in (reopened(project)["it"], reopened(other)["it"]):
+        assert (found.parameters, found.tags) == ({"a": 3}, [])
+
+
 # --- one object for one experiment ---
 
 

@@ -5,7 +5,7 @@ newest wins and doing it twice changes nothing. What they have not saved becomes
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lazytrack.errors import RecordDeletedError, StoreWarning
@@ -36,8 +36,8 @@ def adopt(project: "Project", experiment: Experiment) -> None:
     if unsaved and project.mode == "w+":
         unsaved[-1]["set"]["last_updated_by"] = project.author
     adopt_patches(project, source, [slug], unsaved)
-    if project._journal.is_deleted(slug) or slug in project._doomed:
-        raise RecordDeletedError(f"{slug} was deleted from {project.fpath}, for good")
+    if project._journal.is_deleted(slug) or slug in project._hidden:
+        raise RecordDeletedError(f"{slug} was deleted from {project.fpath}, for good, or is about to be")
     for artifact, _ in artifacts.values():
         if artifact.stored is not None and not artifact.dirty:
             project._fetch_later(artifact.stored, source)
@@ -58,24 +58,22 @@ def adopt(project: "Project", experiment: Experiment) -> None:
 def adopt_patches(project: "Project", source: Owner, records: Iterable[str], unsaved: Iterable[Patch] = ()) -> None:
     """Take over what `source` knows of some records, and patches that are not saved; the next save writes it."""
     records = list(records)
-    again = project._cleared.intersection(records)  # it starts empty, and this comes after
-    project._doomed -= again
-    project._hidden -= again
     known = [patch for record in records for patch in source._journal.patches(record)]
     patches = project._journal.news(_writable([*known, *unsaved]))
     if patches:
         # Of a source at the same place most of it is in the store. What is not comes from a merge that is not saved.
         project.refresh() if source.location == project.location else project._read_once()
-        patches = project._journal.news(patches)
+        patches = [_moved(patch, source, project) for patch in project._journal.news(patches)]
         for patch in patches:
             for field, value in patch.get("set", {}).items():
                 if (file := file_of(field, value, patch["record"])) is not None:
                     project._fetch_later(file, source)
         project._journal.absorb(patches)
-        moved = _moved_dependencies(patches, source, project)
-        project._journal.absorb(moved)
-        for patch in [*patches, *moved]:
+        for patch in patches:
             project._adopted.setdefault(patch["record"], []).append(patch)
+    again = project._cleared.intersection(records)  # it started empty, and this comes after
+    project._doomed -= again
+    project._hidden -= again
     for record in records:
         if (held := project._experiments.get(record)) is not None:
             held._move()
@@ -112,18 +110,8 @@ def _writable(patches: Iterable[Patch]) -> list[Patch]:
     return result
 
 
-def _moved_dependencies(patches: Sequence[Patch], source: Owner, project: "Project") -> list[Patch]:
-    """Return patches that point dependencies of `patches` to where they are as seen from `project`."""
-    named = {
-        (patch["record"], field): value
-        for patch in patches
-        for field, value in patch.get("set", {}).items()
-        if field.startswith(FIELD) and isinstance(value, str)
-    }
-    moved: dict[str, dict[str, str]] = {}
-    for (record, field), value in named.items():
-        there = rebase(value, source, project)
-        if there != value and project._journal.get(record, field) == value:
-            moved.setdefault(record, {})[field] = there
-    at = project._journal.clock.tick() if moved else ""
-    return [{"at": at, "by": project.author, "record": record, "set": changes} for record, changes in moved.items()]
+def _moved(patch: Patch, source: Owner, project: "Project") -> Patch:
+    """Return a patch with its dependencies as they are seen from `project`."""
+    changes = patch.get("set", {})
+    there = {f: rebase(v, source, project) for f, v in changes.items() if f.startswith(FIELD) and isinstance(v, str)}
+    return patch | {"set": changes | there} if there else patch

@@ -65,7 +65,7 @@ class Ledger:
     def settle(self, left: Mapping[str, str | None]) -> None:
         """End what `take` began: note again what is `left`, because it could not be saved."""
         with self.lock:
-            self.changed = {**left, **self.changed}
+            self.changed = {**{field: self.taken.get(field) or at for field, at in left.items()}, **self.changed}
             self.taken = {}
             if left and self._on_dirty is not None:
                 self._on_dirty()
@@ -78,10 +78,13 @@ class Ledger:
         return {**taken, **changed}
 
     def inherit(self) -> None:
-        """Begin anew in another process: what is noted is its parent's to save, and nothing may be added to it."""
-        self.lock = threading.RLock()  # the thread that held the other one does not exist here
+        """Refuse changes from now on, in a process that did not make this: what is noted is its parent's to save."""
         if self.refusal is None:
             self.refusal = INHERITED
+
+    def reset_lock(self) -> None:
+        """Make the lock anew in a forked child, where the thread that held it does not exist."""
+        self.lock = threading.RLock()
 
 
 _ledgers: "weakref.WeakSet[Ledger]" = weakref.WeakSet()
@@ -98,10 +101,10 @@ READ_ONLY = Ledger(
 """The ledger of everything that is open for reading only: it never holds a note."""
 
 
-def _inherit_all() -> None:
+def _reset_locks() -> None:
     for ledger in list(_ledgers):
-        ledger.inherit()
+        ledger.reset_lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_inherit_all)
+    os.register_at_fork(after_in_child=_reset_locks)

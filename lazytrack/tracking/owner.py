@@ -86,9 +86,9 @@ class Owner:
 
     def _place(self, files: Iterable[StoredFile] = ()) -> "Owner":
         """Return an owner at the same place that knows where `files` are, and nothing else."""
-        keys = {(file.path, file.sha256) for file in files}
+        known = {(file.path, file.sha256): self._place_of(file) for file in files}
+        elsewhere = {key: owner for key, owner in known.items() if owner is not self}
         place = Owner.__new__(Owner)
-        elsewhere = {key: self._elsewhere[key] for key in keys & self._elsewhere.keys()}
         place.__setstate__(Owner.__getstate__(self) | {"elsewhere": elsewhere})
         return place
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lazytrack.errors import ReadOnlyError, RecordDeletedError
-from lazytrack.journal import Head, Journal, read_head
+from lazytrack.journal import Head, Journal, Patch, read_head
 from lazytrack.tracking import search
 from lazytrack.tracking.catalog import Catalog
 from lazytrack.tracking.copies import adopt, adopt_patches
@@ -25,6 +25,10 @@ _MODES = {
     "w": "start empty: what is stored is deleted at the first save",
     "w+": "edit everything",
 }
+
+
+_PATIENCE = 1.0
+"""Seconds that a fork waits for a thread that is logging."""
 
 
 class Project(Catalog):
@@ -129,12 +133,13 @@ class Project(Catalog):
         self._check_writable("append to it")
         _check_kind(experiment, Experiment, "appended")
         with self._save_lock:
-            if experiment._ledger.refusal is INHERITED and (patches := self._inherited.pop(experiment.slug, None)):
-                self._adopted.setdefault(experiment.slug, []).extend(patches)
-            if experiment._owner is not self or experiment._ledger.refusal is INHERITED:
+            inherited = experiment._ledger.refusal is INHERITED
+            if experiment._owner is not self or inherited:
                 adopt(self, experiment)
             elif not experiment.read_only:
                 experiment._ledger.check()
+            if inherited and (patches := self._inherited.pop(experiment.slug, None)):
+                self._adopted.setdefault(experiment.slug, []).extend(patches)
 
     def attach(self, slug: str) -> Experiment:
         """Return a stored experiment to be logged to, in mode ``a`` too, by as many processes as like.
@@ -207,12 +212,12 @@ class Project(Catalog):
         }
         for project in projects:
             hidden = gone | project._hidden
-            adopt_patches(merged, project, [r for r in project._journal.created() if r[0] != "." and r not in hidden])
             with project._lock:
                 held = list(project._experiments.values())
-            for experiment in held:
+            for experiment in held:  # before what is saved: a save that ends meanwhile is in one of the two
                 if (experiment._ledger.changed or experiment._ledger.taken) and experiment.slug not in hidden:
                     adopt(merged, experiment)
+            adopt_patches(merged, project, [r for r in project._journal.created() if r[0] != "." and r not in hidden])
         merged._read_once()
         merged._doomed |= gone - merged._journal.deleted
         merged._hidden |= gone
@@ -334,8 +339,9 @@ class Project(Catalog):
             return super().__getstate__() | {
                 "mode": self.mode,
                 "head": self._head,
-                "hidden": self._hidden,
-                "inherited": {**self._inherited, **self._adopted},
+                "hidden": set(self._hidden),
+                "elsewhere": dict(self._elsewhere),
+                "inherited": self._not_stored(),
                 "unsaved": unsaved,
                 "at": self._journal.clock.tick(),
             }
@@ -356,6 +362,11 @@ class Project(Catalog):
         for patches in self._inherited.values():
             self._journal.absorb(patches)
 
+    def _not_stored(self) -> dict[str, list[Patch]]:
+        """Return the patches by record that are known here and not in the store."""
+        slugs = {**self._inherited, **self._adopted}
+        return {slug: [*self._inherited.get(slug, ()), *self._adopted.get(slug, ())] for slug in slugs}
+
     def __copy__(self) -> Self:
         return copy.deepcopy(self)  # a shallow copy would share experiments, and each belongs to one project
 
@@ -363,14 +374,26 @@ class Project(Catalog):
         """Begin anew in a forked child: what is not saved is its parent's to save."""
         self._make_locks()
         self._journal.reset_lock()
-        at = self._journal.clock.tick()
-        for experiment in self._experiments.values():
-            experiment._ledger.stamp(at)
-        self._inherited = {**self._inherited, **self._adopted}
-        self._dirty, self._doomed, self._adopted = {}, set(), {}
+        for experiment in {**self._dirty, **self._experiments}.values():
+            experiment._ledger.inherit()
+        self._inherited = self._not_stored()
+        self._dirty, self._doomed, self._adopted, self._cleared = {}, set(), {}, set()
+
+    def _stamp(self) -> None:
+        """Give what is not saved the time of the fork: from then on there are two copies of it."""
+        for experiment in list(self._experiments.values()):
+            ledger = experiment._ledger
+            if ledger.changed and ledger.lock.acquire(timeout=_PATIENCE):
+                ledger.stamp(self._journal.clock.tick())
+                ledger.lock.release()
 
 
 _projects: "weakref.WeakSet[Project]" = weakref.WeakSet()
+
+
+def _stamp_all() -> None:
+    for project in list(_projects):
+        project._stamp()
 
 
 def _inherit_all() -> None:
@@ -379,7 +402,7 @@ def _inherit_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_inherit_all)
+    os.register_at_fork(before=_stamp_all, after_in_child=_inherit_all)
 
 
 def _check_kind(value: object, kind: type, what: str) -> None:

@@ -205,23 +205,30 @@ class Record(Logged):
             at = self._owner._journal.clock.tick()
             patches: dict[str, Patch] = {}
             artifacts: dict[str, tuple[Artifact, str]] = {}
-            for field, time in self._ledger.stamp(at).items():
+
+            def add(field: str, value: Any, time: str) -> None:
+                patch = patches.setdefault(time, {"at": time, "by": self._owner.author, "record": self.slug})
+                add_to(patch, field, value)
+
+            unsaved = self._ledger.stamp(at)
+            for field, time in unsaved.items():
                 value = self._current(field)
                 if isinstance(value, Artifact):
                     artifacts[field] = value, time
                 else:
-                    bare = {"at": time, "by": self._owner.author, "record": self.slug}
-                    add_to(patches.setdefault(time, bare), field, value)
-            if patches:
-                patches[max(patches)].setdefault("set", {})["last_updated"] = self._last_updated_iso()
+                    add(field, value, time)
+            if unsaved:
+                add("last_updated", self._last_updated_iso(), max(unsaved.values()))
             return [patches[time] for time in sorted(patches)], artifacts
 
     def _take_over(self, artifacts: Mapping[str, tuple[Artifact, str]]) -> None:
         """Hold artifacts that another copy has not saved, unless there is a newer one here; these are changes."""
         with self._ledger.lock:
             last_updated = self._ledger.last_updated
+            times = self._owner._journal.times(self.slug)
             for field, (artifact, at) in artifacts.items():
-                if field in self._ledger.changed and (self._ledger.changed[field] or _NEWEST) >= at:
+                noted = (self._ledger.changed[field] or _NEWEST) if field in self._ledger.changed else ""
+                if max(noted, times.get(field, "")) >= at:
                     continue
                 part: Logged = self
                 key = field

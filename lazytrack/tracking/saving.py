@@ -176,7 +176,7 @@ def _write_artifacts(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
             outcome.kept.setdefault(changes.slug, []).append(field)
         else:
             outcome.written.append((artifact, stored))
-            changes.set[field] = entry
+            changes.add(field, entry, changes.fields[field])
 
 
 def _stored(owner: Owner, artifact: Artifact, record: str, field: str, outcome: _Outcome) -> StoredFile:

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from lazytrack import Experiment, Project
+from lazytrack import Experiment, Project, Test
 
 METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "forkserver"]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
@@ -172,6 +172,40 @@ def test_a_forked_child_may_take_over_what_it_inherited_by_appending_it(project)
 
     assert in_a_fork(child) == "None"
     assert shown(project) == [2]
+
+
+@needs_fork
+@pytest.mark.parametrize("way", ["attach", "append"])
+def test_what_a_forked_child_changed_after_the_fork_is_not_undone_by_its_parent(project, way):
+    with project.log("it") as exp:
+        exp.log_metric("number", 0)
+    project.save()
+    exp.log_metric("number", 1)
+
+    def child():
+        if way == "append":
+            project.append(exp)
+        (exp if way == "append" else project.attach(exp.slug)).log_metric("number", 2)
+        project.save()
+
+    assert in_a_fork(child) == "None"
+    project.save()
+    assert shown(project) == [2]
+
+
+@needs_fork
+def test_what_belongs_to_no_project_may_be_logged_to_in_a_forked_child(project):
+    direct, test = Experiment("direct", project.fpath), Test("part")
+
+    def child():
+        direct.log_metric("number", 1)
+        test.log_metric("number", 1)
+        direct.tests.append(test)
+        project.append(direct)
+        project.save()
+
+    assert in_a_fork(child) == "None"
+    assert shown(project) == [1]
 
 
 @needs_fork

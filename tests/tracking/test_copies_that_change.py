@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from lazytrack import Experiment, Project, Test
+from lazytrack import Experiment, Project, Test, tracking
 from lazytrack.artifacts import JSONArtifact
 from lazytrack.errors import RecordDeletedError, SaveError
 
@@ -466,3 +466,125 @@ def test_an_experiment_that_belongs_to_no_project_can_be_logged_to_wherever_it_t
     project.save()
     found = reopened(project)["hand"]
     assert (found.parameters, found.metrics, found.status) == ({"lr": 1}, {"m": 1}, "completed")
+
+
+# --- artifacts, dependencies, forks ---
+
+
+@pytest.mark.parametrize("way", ["merge", "append"])
+def test_an_artifact_that_is_not_saved_does_not_come_back_over_a_newer_one(project, other, way):
+    exp = Experiment("it")
+    exp.log_artifact("x", "v1", handler="json")
+    project.append(exp)
+    other.append(exp)
+    other["it"].log_artifact("x", "v2", handler="json", overwrite=True)
+    other.save()
+    if way == "merge":
+        other.merge(project).save()
+    else:
+        exp.log_metric("m", 1)
+        other.append(exp)
+        other.save()
+    assert reopened(other)["it"].load_artifact("x") == "v2"
+
+
+def test_an_artifact_is_of_the_time_it_went_elsewhere_as_values_are(project):
+    exp = logged(project)
+    exp.log_artifact("x", "v1", handler="json")
+    exp.log_artifact("kept", "v1", handler="json")
+    there, child = travelled((project, exp))
+    there.append(child)
+    child.log_artifact("x", "v2", handler="json", overwrite=True)
+    there.save()
+    project.save()
+    found = reopened(project)["it"]
+    assert (found.load_artifact("x"), found.load_artifact("kept")) == ("v2", "v1")
+
+
+def test_a_dependency_that_is_copied_late_does_not_undo_a_newer_one(project, tmp_path):
+    upstream = Project(tmp_path / "up", mode="w+")
+    first, second = upstream.log("first"), upstream.log("second")
+    upstream.save()
+    exp = logged(project)
+    exp.dependencies["up"] = first
+    project.save()
+    stale = reopened(project)
+    assert len(stale) == 1
+    exp.dependencies["up"] = second
+    project.save()
+    for source in (stale, reopened(project), stale):
+        deep = Project(tmp_path / "deep/er/than")
+        deep.append(source["it"])
+        deep.save()
+    assert reopened(deep)["it"].dependencies["up"] == second
+    assert len(list(Path(deep.folder, "log").iterdir())) == 2  # the third time there was nothing new
+
+
+def test_what_goes_elsewhere_during_a_save_that_fails_keeps_its_time(project, monkeypatch):
+    exp = logged(project, m=1)
+    copies = []
+
+    def fail(*_, **__):
+        copies.append(travelled((project._place(), exp))[1])
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(project._journal, "append", fail)
+    with pytest.raises(SaveError):
+        project.save()
+    monkeypatch.undo()
+    with Project(project.fpath) as there:
+        there.append(copies[0])
+        copies[0].log_parameter("m", 2)
+    project.save()
+    assert reopened(project)["it"].parameters == {"m": 2}
+
+
+def test_when_only_an_artifact_is_not_saved_the_copy_knows_when_that_was(project, other):
+    exp = logged(project)
+    project.save()
+    exp.log_artifact("x", 1, handler="json")
+    other.append(exp)
+    assert other["it"].last_updated == exp.last_updated
+
+
+def test_a_save_that_ends_while_it_is_merged_is_in_the_merge(project, other, monkeypatch):
+    exp = logged(project)
+    project.save()
+    exp.log_metric("m", 1)
+    real = tracking.project.adopt_patches
+
+    def adopt_patches(merged, source, records):
+        real(merged, source, records)
+        project.save()
+
+    monkeypatch.setattr(tracking.project, "adopt_patches", adopt_patches)
+    assert other.merge(project)["it"].metrics == {"m": 1}
+
+
+def test_a_copy_of_a_project_that_starts_empty_cannot_take_over_what_its_original_is_going_to_delete(project):
+    logged(project)
+    project.save()
+    exp = reopened(project)["it"]
+    there = travelled(Project(project.fpath, mode="w"))
+    with pytest.raises(RecordDeletedError, match="about to be"):
+        there.append(exp)
+
+
+def test_an_append_that_cannot_read_the_store_changes_nothing(project, other, monkeypatch):
+    logged(project)
+    project.save()
+    other.append(project["it"])
+    other["it"].log_metric("m", 1)
+    other.save()
+    fresh = Project(project.fpath, mode="w")
+    fresh._was_read = False
+
+    def fail():
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr(fresh, "refresh", fail)
+    with pytest.raises(OSError, match="away"):
+        fresh.append(other["it"])
+    monkeypatch.undo()
+    fresh.save()
+    assert len(reopened(fresh)) == 0

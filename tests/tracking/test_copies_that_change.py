@@ -480,11 +480,12 @@ def test_an_artifact_that_is_not_saved_does_not_come_back_over_a_newer_one(proje
     other["it"].log_artifact("x", "v2", handler="json", overwrite=True)
     other.save()
     if way == "merge":
-        other.merge(project).save()
+        other = other.merge(project)
     else:
         exp.log_metric("m", 1)
         other.append(exp)
-        other.save()
+    assert other["it"].load_artifact("x") == "v2"
+    other.save()
     assert reopened(other)["it"].load_artifact("x") == "v2"
 
 

@@ -12,6 +12,9 @@ import pytest
 
 from lazytrack import Experiment, Project, Test
 
+# From Python 3.12 on a fork beside other threads warns, rightly; what becomes of one is the subject here.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "forkserver"]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
 

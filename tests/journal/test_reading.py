@@ -519,6 +519,7 @@ def test_what_is_appended_while_another_thread_folds_its_record_is_not_lost(jour
     assert journal.fields("shared") == {"field-0": 0, "field-1": 1, "late": True}
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
 def test_garbage_is_collected_after_reading_and_in_a_child_that_was_forked_meanwhile():
     from lazytrack.journal.journal import _without_gc  # noqa: PLC0415

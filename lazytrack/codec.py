@@ -139,7 +139,7 @@ def _plain(value: Any, what: str, depth: int) -> Any:  # noqa: PLR0911, PLR0912,
         case AbstractSet():
             return _ordered(_list(value, what, depth))
         case datetime():
-            return _time(value, what) if value == value else None  # noqa: PLR0124  (pandas' NaT is a datetime)
+            return naming.iso(moment(value, what)) if value == value else None  # noqa: PLR0124  (pandas' NaT)
         case date() | time():
             return value.isoformat()
         case timedelta():
@@ -212,13 +212,6 @@ def _float(value: Any, what: str) -> float:
         return float(value)
     except OverflowError as error:
         raise ValueError(f"{what} does not fit a float: {_short(value)}") from error
-
-
-def _time(value: datetime, what: str) -> str:
-    try:
-        return naming.iso(naming.aware(value))
-    except OverflowError as error:
-        raise ValueError(f"{what} is no time in UTC: {_short(value)}") from error
 
 
 def _is_time(value: Any) -> bool:

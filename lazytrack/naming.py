@@ -166,6 +166,11 @@ def record_slug(short_slug: str, created_at: datetime) -> str:
     return f"{short_slug}-{stamp(created_at)}-{unique(8)}"
 
 
+def short_slug(slug: str) -> str:
+    """Return the slug of the name that a record's name begins with."""
+    return slug.rsplit("-", 2)[0]
+
+
 def stamp(time: datetime) -> str:
     """Return `time` as fourteen digits, UTC: ``YYYYMMDDHHMMSS``."""
     return time.astimezone(UTC).strftime("%Y%m%d%H%M%S").rjust(14, "0")

@@ -115,7 +115,7 @@ class Shelf:
         what = f"artifact {artifact.name!r}"
         with self.open(stored.path, what) as raw:
             # The same open file is checked and then read: one put in its place in between is not looked at.
-            found = hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
+            found = _digest(raw)
             if found != stored.sha256:
                 raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
             raw.seek(0)
@@ -175,7 +175,7 @@ class Shelf:
                 return False
             if self._checked.get(stored.path) != found_there.modified:
                 with self._files.open_read(stored.path) as raw:
-                    found = hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
+                    found = _digest(raw)
                 if found != stored.sha256:
                     return False
                 self._checked[stored.path] = found_there.modified
@@ -196,6 +196,10 @@ def _check_path(path: str) -> None:
     naming.check_inside(path)
     if not path.startswith(f"{_FOLDER}/") or len(path) > _LONGEST_PATH:
         raise UnsafePathError(f"path {path[:200]!r} is no artifact's: those are below {_FOLDER!r}")
+
+
+def _digest(raw: IO[bytes]) -> str:
+    return hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
 
 
 def _altered(what: str, where: str, found: str, recorded: str) -> str:

@@ -11,7 +11,6 @@ from lazytrack.errors import StoreWarning
 from lazytrack.journal import Head
 from lazytrack.tracking import search
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
-from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owned import Shown
 from lazytrack.tracking.owner import Owner
@@ -211,8 +210,8 @@ class Catalog(Owner):
         if found is None:
             kind = Experiment if self.mode == "w+" else ReadOnlyExperiment
             loaded = kind._load(self, slug)
-            if slug in self._inherited and not loaded.read_only:
-                loaded._ledger.refusal = INHERITED
+            if slug in self._inherited:
+                loaded._ledger.inherit()
             with self._lock:
                 found = self._experiments.setdefault(slug, loaded)
         return found

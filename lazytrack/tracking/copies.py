@@ -82,7 +82,6 @@ def adopt_patches(project: "Project", source: Owner, records: Iterable[str], uns
 def _join(experiment: Experiment, project: "Project") -> None:
     """Make the object itself part of `project`. What it has not saved is there as patches, but for artifacts."""
     with experiment._ledger.lock:
-        experiment.dependencies.rebase(experiment._owner, project)
         experiment._owner = project
         experiment._ledger.refusal = None
         experiment._move()

@@ -4,7 +4,7 @@ A dependency is stored as ``<name in the registry, or path>|<slug>``, the path r
 It is followed when it is asked for, and not before: an upstream that cannot be reached stops nothing else.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
 from lazytrack import codec
@@ -88,10 +88,6 @@ class Dependencies(MutableMapping[str, "Experiment"]):
         item = self._items[key]
         return item if isinstance(item, str) else _refer(item, self._experiment._owner)
 
-    def rebase(self, old: Owner, new: Owner) -> None:
-        """Point to the same experiments from another project. The caller holds the lock."""
-        self._items = {k: rebase(item, old, new) if isinstance(item, str) else item for k, item in self._items.items()}
-
     def clear(self) -> None:
         """Remove all, those that cannot be reached included."""
         with self._experiment._ledger.lock:
@@ -101,7 +97,7 @@ class Dependencies(MutableMapping[str, "Experiment"]):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Dependencies):
             return self.references() == other.references()
-        return dict(self) == other if self._items or not isinstance(other, Mapping) else not other
+        return super().__eq__(other)
 
     __hash__ = None  # type: ignore[assignment]  # as of every mapping that can be changed
 

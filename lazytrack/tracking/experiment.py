@@ -10,7 +10,7 @@ from typing import Any, Self
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch, writable
-from lazytrack.tracking.ledger import INHERITED, Ledger
+from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import file_of
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
@@ -95,7 +95,7 @@ class Experiment(Record):
     @property
     def short_slug(self) -> str:
         """The slug of its name, which it may share with others."""
-        return self.slug.rsplit("-", 2)[0]
+        return naming.short_slug(self.slug)
 
     @property
     def created_at(self) -> datetime:
@@ -281,6 +281,6 @@ def _arrive(
         owner._inherited[slug] = pending
     experiment = kind._load(owner, slug)
     experiment._take_over(artifacts)
-    if not (kind.read_only or belongs_to_none):
-        experiment._ledger.refusal = INHERITED
+    if not belongs_to_none:
+        experiment._ledger.inherit()
     return experiment

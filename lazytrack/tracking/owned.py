@@ -78,24 +78,30 @@ class Section(_OwnedDict):
         self._convert = convert
 
     def __setitem__(self, key: str, value: Any) -> None:
+        key, value = self._checked(key, value)
+        with self._ledger.lock:
+            self._ledger.note(self._prefix + key)
+            dict.__setitem__(self, key, value)
+
+    def _checked(self, key: str, value: Any) -> tuple[str, Any]:
+        """Return an item as it is held."""
         if type(key) is not str or not key.isascii():
             key = codec.text(key, f"a name in {self._prefix.rstrip('.')}")
         field = self._prefix + key
         value = self._convert(value, field)
         if type(value) is dict or type(value) is list:
             value = owned(value, self._ledger, field, codec.MAX_DEPTH)
-        with self._ledger.lock:
-            self._ledger.note(field)
-            dict.__setitem__(self, key, value)
+        return key, value
 
     def log(self, items: Mapping[str, Any]) -> None:
         """Set all of `items`; where one of them is refused, none."""
         if not isinstance(items, Mapping):
             raise TypeError(f"{self._prefix.rstrip('.')} are logged as a dict, not as {type(items).__name__}")
-        checked = Section(Ledger(), self._prefix, self._convert)
-        checked.update(items)
+        checked = [self._checked(key, value) for key, value in items.items()]
         with self._ledger.lock:
-            self.update(checked)
+            for key, value in checked:
+                self._ledger.note(self._prefix + key)
+                dict.__setitem__(self, key, value)
 
     def __delitem__(self, key: str) -> None:
         with self._ledger.lock:

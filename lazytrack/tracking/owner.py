@@ -76,7 +76,7 @@ class Owner:
             "author": self.author,
             "storage_options": self.storage_options,
             "place": (self.dir, self._head_name),
-            "elsewhere": self._elsewhere,
+            "elsewhere": dict(self._elsewhere),
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:

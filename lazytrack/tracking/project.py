@@ -340,7 +340,6 @@ class Project(Catalog):
                 "mode": self.mode,
                 "head": self._head,
                 "hidden": set(self._hidden),
-                "elsewhere": dict(self._elsewhere),
                 "inherited": self._not_stored(),
                 "unsaved": unsaved,
                 "at": self._journal.clock.tick(),

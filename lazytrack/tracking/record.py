@@ -12,7 +12,7 @@ from lazytrack.tracking.ledger import INHERITED, READ_ONLY, Ledger
 from lazytrack.tracking.logged import MISSING, Logged
 from lazytrack.tracking.owned import Tags
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.saving import Changes, add_to
+from lazytrack.tracking.saving import Changes
 from lazytrack.tracking.test import ReadOnlyTest, Test, Tests
 
 if TYPE_CHECKING:
@@ -203,23 +203,14 @@ class Record(Logged):
         """
         with self._ledger.lock:
             at = self._owner._journal.clock.tick()
-            patches: dict[str, Patch] = {}
-            artifacts: dict[str, tuple[Artifact, str]] = {}
-
-            def add(field: str, value: Any, time: str) -> None:
-                patch = patches.setdefault(time, {"at": time, "by": self._owner.author, "record": self.slug})
-                add_to(patch, field, value)
-
+            changes = Changes(slug=self.slug, ledger=self._ledger, author=self._owner.author)
             unsaved = self._ledger.stamp(at)
             for field, time in unsaved.items():
-                value = self._current(field)
-                if isinstance(value, Artifact):
-                    artifacts[field] = value, time
-                else:
-                    add(field, value, time)
+                changes.add(field, self._current(field), time)
             if unsaved:
-                add("last_updated", self._last_updated_iso(), max(unsaved.values()))
-            return [patches[time] for time in sorted(patches)], artifacts
+                changes.add("last_updated", self._last_updated_iso(), max(unsaved.values()))
+            artifacts = {field: (artifact, unsaved[field]) for field, artifact in changes.artifacts.items()}
+            return [changes.earlier[time] for time in sorted(changes.earlier)], artifacts
 
     def _take_over(self, artifacts: Mapping[str, tuple[Artifact, str]]) -> None:
         """Hold artifacts that another copy has not saved, unless there is a newer one here; these are changes."""

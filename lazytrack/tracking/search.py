@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lazytrack import codec
+from lazytrack import codec, naming
 
 
 def find(key: str, slugs: Sequence[str], *, whole: bool = False) -> str | None:
@@ -19,7 +19,7 @@ def find(key: str, slugs: Sequence[str], *, whole: bool = False) -> str | None:
     whole
         Whether the beginning of a slug is not enough.
     """
-    newest = next((slug for slug in reversed(slugs) if _short(slug) == key), None)
+    newest = next((slug for slug in reversed(slugs) if naming.short_slug(slug) == key), None)
     if newest is not None or whole or not key:
         return newest
     beginning = _beginning(key, slugs)
@@ -30,7 +30,9 @@ def suggest(key: object, slugs: Sequence[str]) -> str:
     """Return what to add to the message that there is nothing of that name."""
     if isinstance(key, str) and key and len(beginning := _beginning(key, slugs)) > 1:
         return f"; {len(beginning)} begin so, the newest {beginning[-1]!r}: give more of it"
-    close = difflib.get_close_matches(str(key), [*dict.fromkeys(_short(slug) for slug in reversed(slugs)), *slugs], n=3)
+    close = difflib.get_close_matches(
+        str(key), [*dict.fromkeys(naming.short_slug(slug) for slug in reversed(slugs)), *slugs], n=3
+    )
     if close:
         return f"; did you mean {', '.join(repr(name) for name in close)}?"
     return f"; it has {len(slugs)}" + (f", the newest {slugs[-1]!r}" if slugs else "")
@@ -46,10 +48,6 @@ def _number(value: Any) -> float | None:
     if isinstance(value, str):
         value = codec.unstore_number(value)
     return value if isinstance(value, (int, float)) and not math.isnan(value) else None
-
-
-def _short(slug: str) -> str:
-    return slug.rsplit("-", 2)[0]
 
 
 def _beginning(key: str, slugs: Sequence[str]) -> list[str]:

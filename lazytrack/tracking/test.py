@@ -254,6 +254,3 @@ class Tests(BaseList):
         mine = {test._prefix for test in kept}
         new = [self._kind._load(self._experiment, prefix) for prefix in stored if prefix not in mine]
         list.__setitem__(self, slice(None), [*kept, *new])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return list, (list(self),)

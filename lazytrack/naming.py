@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,21 @@ _MICROSECOND = timedelta(microseconds=1)
 def now() -> datetime:
     """Return the present time, aware, in UTC, to the microsecond."""
     return datetime.now(UTC)
+
+
+def micros() -> int:
+    """Return the present time in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the time that is so many microseconds after 1970, aware, in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def to_micros(time: datetime) -> int:
+    """Return a time in microseconds since 1970; one without a zone is taken as UTC."""
+    return (aware(time) - _EPOCH) // _MICROSECOND
 
 
 def aware(time: datetime) -> datetime:
@@ -74,16 +90,16 @@ class LogicalClock:
             When the year 9999 was observed; only a forged file can bring that about.
         """
         with self._lock:
-            last = max((now() - _EPOCH) // _MICROSECOND, self._last + 1)
+            last = max(to_micros(now()), self._last + 1)
             if last >= _LAST:
                 raise OverflowError("the logical clock has run out: some file in the store is from the year 9998")
             self._last = last
-        time = _EPOCH + timedelta(microseconds=last)
+        time = from_micros(last)
         return f"{time:%Y%m%dT%H%M%S}.{time.microsecond:06d}Z-{unique(8)}"
 
     def observe(self, at: str) -> None:
         """Take note of a logical time that was read: the next one handed out is above it."""
-        micros = (logical_to_time(at) - _EPOCH) // _MICROSECOND
+        micros = to_micros(logical_to_time(at))
         with self._lock:
             self._last = max(self._last, micros)
 

@@ -27,6 +27,7 @@ def test_the_packages_public_names_are_these():
         "PickleArtifact",
         "Shelf",
         "StoredFile",
+        "TextArtifact",
         "check_environment",
         "from_entry",
         "get_handler",

@@ -6,6 +6,7 @@ from lazytrack.artifacts.json import JSONArtifact
 from lazytrack.artifacts.pickle import PickleArtifact
 from lazytrack.artifacts.registry import get_handler, known_aliases
 from lazytrack.artifacts.shelf import Shelf
+from lazytrack.artifacts.text import TextArtifact
 
 __all__ = [
     "Artifact",
@@ -13,6 +14,7 @@ __all__ = [
     "PickleArtifact",
     "Shelf",
     "StoredFile",
+    "TextArtifact",
     "check_environment",
     "from_entry",
     "get_handler",

@@ -15,6 +15,8 @@ from lazytrack.files import Files
 
 _BUFFER_BYTES = 2**20
 _FOLDER = "artifacts"
+_SERIES = "series"
+"""Files of points are copied as those of artifacts are."""
 _LONGEST_PATH = 4096
 _log = logging.getLogger(__name__)
 
@@ -194,7 +196,7 @@ def _check_path(path: str) -> None:
         When it is outside the folder of the artifacts.
     """
     naming.check_inside(path)
-    if not path.startswith(f"{_FOLDER}/") or len(path) > _LONGEST_PATH:
+    if not path.startswith((f"{_FOLDER}/", f"{_SERIES}/")) or len(path) > _LONGEST_PATH:
         raise UnsafePathError(f"path {path[:200]!r} is no artifact's: those are below {_FOLDER!r}")
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +30,14 @@ class Journal:
         The store's folder.
     clock
         Where logical times come from; by default this process's clock for the store.
+    until
+        The last time of patches that count, in microseconds since 1970, to see the store as it was.
     """
 
-    def __init__(self, files: Files, *, clock: naming.LogicalClock | None = None) -> None:
+    def __init__(self, files: Files, *, clock: naming.LogicalClock | None = None, until: float = math.inf) -> None:
         self.files = files
         self.clock = clock or naming.clock_at(files.url)
+        self._until = until
         self._packer = Packer(files, clock=self.clock)
         self._state = State()
         self._lock = threading.RLock()  # threads may look records up while one of them saves
@@ -204,6 +208,9 @@ class Journal:
             self._seen |= replaces | {name}
 
     def _fold(self, patches: Sequence[Patch]) -> set[str]:
+        if self._until < math.inf:
+            last = naming.iso(naming.from_micros(int(self._until)))
+            patches = [p for p in patches if naming.iso(naming.logical_to_time(p["at"])) <= last]
         if patches:
             self.clock.observe(max([patch["at"] for patch in patches]))
         with self._lock:

@@ -4,16 +4,18 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 
-from lazytrack import codec
+from lazytrack import codec, naming
 from lazytrack.errors import StoreWarning
 from lazytrack.journal import Head
 from lazytrack.tracking import search
 from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
-from lazytrack.tracking.logged import file_of
+from lazytrack.tracking.logged import artifact_file
 from lazytrack.tracking.owned import Shown
 from lazytrack.tracking.owner import Owner
+from lazytrack.tracking.table import Table
 
 _LARGE_BYTES = 1_000_000
 """Before an artifact of this size is written, the log is read once: an equal one may be there."""
@@ -76,6 +78,39 @@ class Catalog(Owner):
                 return [self._experiment(slug) for slug in found]
             for slug in unlisted:
                 del values[slug]
+
+    def table(self) -> Table:
+        """Return a row for each experiment, oldest first: ``slug name status created_at parameters.* metrics.* tags``.
+
+        ``project.table().to_pandas()`` and ``.to_polars()`` make tables of these libraries.
+        """
+        return Table(self.experiments)
+
+    def as_of(self, time: datetime) -> Self:
+        """Return the project as it was at a time, for reading only.
+
+        That is what had been saved by then, on the clocks of those who saved it, and histories up to then. What was
+        deleted since is there as long as its files are. A value that was changed since may be missing where
+        packing has dropped it.
+
+        Parameters
+        ----------
+        time
+            One without a zone is taken as UTC.
+
+        Raises
+        ------
+        TypeError
+            When it is no time.
+        OSError
+            When the store cannot be read.
+        """
+        moment = codec.moment(time, "time")
+        past = type(self).__new__(type(self))
+        Owner.__setstate__(past, Owner.__getstate__(self) | {"until": naming.to_micros(moment)})
+        past._open("r", self._head)
+        past.refresh()
+        return past
 
     def filter(self, func: Callable[[Experiment], bool]) -> Iterator[Experiment]:
         """Yield the experiments for which `func` returns True, oldest first."""
@@ -166,8 +201,23 @@ class Catalog(Owner):
         while self._unindexed:
             record = self._unindexed.pop()
             for field, value in self._journal.fields(record).items():
-                if (file := file_of(field, value, record)) is not None:
+                if (file := artifact_file(field, value, record)) is not None:
                     self._shelf.know(file)
+
+    def _look_again(self) -> bool:
+        self.refresh()
+        return True
+
+    def _experiment_of(self, slug: str) -> Experiment | None:
+        self._read_once()
+        return self._experiment(slug) if self._is_listed(slug) else None
+
+    def _children_of(self, slug: str) -> list[Experiment]:
+        self._read_once()
+        parents = self._journal.column("parent")
+        with self._lock:
+            parents |= {held: experiment._scalars.get("parent") for held, experiment in self._experiments.items()}
+        return [self._experiment(child) for child in self._slugs() if parents.get(child) == slug]
 
     def _report(self) -> None:
         news = {name: why for name, why in self._journal.problems.items() if name not in self._reported}

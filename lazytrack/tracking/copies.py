@@ -13,7 +13,7 @@ from lazytrack.journal import Patch, writable
 from lazytrack.tracking.dependencies import FIELD, rebase
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
-from lazytrack.tracking.logged import file_of
+from lazytrack.tracking.logged import files_of
 from lazytrack.tracking.owner import Owner
 
 _TOO_LATE = "9000"
@@ -66,7 +66,7 @@ def adopt_patches(project: "Project", source: Owner, records: Iterable[str], uns
         patches = [_moved(patch, source, project) for patch in project._journal.news(patches)]
         for patch in patches:
             for field, value in patch.get("set", {}).items():
-                if (file := file_of(field, value, patch["record"])) is not None:
+                for file in files_of(field, value, patch["record"]):
                     project._fetch_later(file, source)
         project._journal.absorb(patches)
         for patch in patches:
@@ -82,6 +82,8 @@ def adopt_patches(project: "Project", source: Owner, records: Iterable[str], uns
 def _join(experiment: Experiment, project: "Project") -> None:
     """Make the object itself part of `project`. What it has not saved is there as patches, but for artifacts."""
     with experiment._ledger.lock:
+        if experiment._ledger.refusal is INHERITED:
+            experiment._stop_writing()
         experiment._owner = project
         experiment._ledger.refusal = None
         experiment._move()

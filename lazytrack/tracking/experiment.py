@@ -1,9 +1,10 @@
 """One experiment: what was tried, what came of it, and the record it is stored as."""
 
 import os
+import re
 import traceback
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,11 +12,14 @@ from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch, writable
 from lazytrack.tracking.ledger import Ledger
-from lazytrack.tracking.logged import file_of
+from lazytrack.tracking.logged import files_of
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
 from lazytrack.tracking.test import Test
 
+_OUTPUT = re.compile(r"output(-rank\d+)?(-\d+)?", re.ASCII)
+_SILENCE = timedelta(minutes=15)
+"""Three signs of life that have not come."""
 _STATUSES = ("running", "completed", "failed", "stopped")
 
 
@@ -69,20 +73,30 @@ class Experiment(Record):
         self.tests.extend(_items(tests, "tests"))
         self.dependencies = dependencies or {}
 
-    def _begin(self, owner: Owner, name: str, *, notes: str | None = None, created_at: datetime | None = None) -> None:
+    def _begin(
+        self,
+        owner: Owner,
+        name: str,
+        *,
+        notes: str | None = None,
+        parent: str | None = None,
+        created_at: datetime | None = None,
+    ) -> None:
         short_slug = naming.slug(codec.text(name, "the name of an experiment"), "experiment")
         time = naming.now() if created_at is None else codec.moment(created_at, "created_at")
         self._set_up(owner, naming.record_slug(short_slug, time), Ledger(on_dirty=self._enlist))
         with self._ledger.lock:  # a save in another thread takes all of it or nothing
             self._scalars.update({"name": name, "created_at": time, "author": owner.author, "status": "running"})
+            if parent is not None:
+                self._scalars["parent"] = parent
             if notes is not None:
                 self.notes = notes
 
     @classmethod
-    def _start(cls, owner: Owner, name: str, *, notes: str | None = None) -> Self:
+    def _start(cls, owner: Owner, name: str, *, notes: str | None, parent: str | None) -> Self:
         """Return a new experiment of a project."""
         experiment = cls.__new__(cls)
-        experiment._begin(owner, name, notes=notes)
+        experiment._begin(owner, name, notes=notes, parent=parent)
         return experiment
 
     # --- what it is ---
@@ -132,6 +146,23 @@ class Experiment(Record):
     def notes(self, value: str | None) -> None:
         self._scalars["notes"] = None if value is None else codec.text(value, "notes")
 
+    @property
+    def parent(self) -> "Experiment | None":
+        """The experiment it is a part of; None where there is none, or it is not in this project."""
+        slug = self._text("parent")
+        return None if slug is None else self._owner._experiment_of(slug)
+
+    @property
+    def children(self) -> "list[Experiment]":
+        """The experiments that are parts of it, oldest first."""
+        return self._owner._children_of(self.slug)
+
+    @property
+    def output(self) -> str:
+        """What was printed while it ran, if that was kept (``capture=True``), whoever printed it."""
+        parts = [artifact for artifact in self.artifacts if _OUTPUT.fullmatch(artifact.name)]
+        return "".join(part.value if part.dirty else self.load_artifact(part.name) for part in parts)
+
     # --- tags and tests ---
 
     def tag(self, *tags: str, overwrite: bool = False) -> None:
@@ -165,25 +196,86 @@ class Experiment(Record):
     # --- the block ---
 
     def __enter__(self) -> Self:
+        self._in_block = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._in_block = False
         if self._ledger.refusal is not None:  # nothing was logged here
             return
-        if error is None:
-            if self.status == "running":  # the block may have said otherwise
-                self.status = "completed"
+        self._end(error)
+        if self._companions is not None:
+            self._companions.finish()
+        elif error is not None:
+            try:
+                self._owner._save(only=self)
+            except Exception as failure:  # noqa: BLE001  (whatever it is, the user's own exception goes on)
+                error.add_note(f"lazytrack could not save experiment {self.slug!r} at once: {failure}")
+
+    def _end(self, error: BaseException | None) -> None:
+        """Note how it ended, unless that was said already, or is for another process to say."""
+        if self.status == "stopped":
             return
-        self.status = "failed"
-        self._scalars["error"] = (
-            "".join(traceback.format_exception(kind, error, trace)).encode("utf-8", "backslashreplace").decode()
-        )
-        try:
-            self._owner._save(only=self)
-        except Exception as failure:  # noqa: BLE001  (whatever it is, the user's own exception goes on)
-            error.add_note(f"lazytrack could not save experiment {self.slug!r} at once: {failure}")
+        if error is not None:
+            self.status = "failed"
+            self._scalars["error"] = (
+                "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
+            )
+        elif self.status == "running" and not self._is_attached:
+            self.status = "completed"
+
+    # --- running, and being heard of ---
+
+    @property
+    def heartbeat(self) -> datetime | None:
+        """When it was heard of last, if it saves itself; aware, in UTC."""
+        stored = self._scalars.get("heartbeat")
+        return None if stored is None else self._time(stored, "heartbeat")
+
+    @property
+    def stale(self) -> bool:
+        """Whether it says that it is running, and has not been heard of for 15 minutes: its process is gone.
+
+        One that does not save itself (``autosave``) is never stale.
+        """
+        return self.status == "running" and self.heartbeat is not None and naming.now() - self.heartbeat > _SILENCE
+
+    def _beat(self) -> None:
+        """Give a sign of life, which is no change."""
+        with self._ledger.lock:
+            updated = self._ledger.updated
+            self._scalars["heartbeat"] = naming.now()
+            self._ledger.updated = updated
+
+    def _stop(self) -> None:
+        """Note that the process was told to end."""
+        if self.status == "running" and not self._is_attached:
+            self.status = "stopped"
+
+    def _go_on(self) -> None:
+        """Run again, from where this process's rank goes on; what was logged later does not count."""
+        with self._ledger.lock:
+            if not self._is_attached:
+                self.status = "running"
+                self._scalars.pop("error", None)
+            for name in self.series:
+                if self._hides_points_of(f"metrics.{name}"):
+                    last = self.history(name).summary().last
+                    if last is not None:
+                        self.metrics[name] = last
+                    else:
+                        self.metrics.pop(name, None)
+
+    def _has_ended(self) -> bool:
+        """Tell whether nothing more is going to be logged: somebody said how it ended, and is in no block."""
+        return self.status != "running" and not self._in_block
+
+    def _end_with_process(self, error: BaseException | None) -> None:
+        """Note how it ended where no block did."""
+        if self.status == "running":
+            self._end(error)
 
     # --- as data ---
 
@@ -246,8 +338,10 @@ class Experiment(Record):
         """Travel with all it holds, saved or not. Elsewhere it can be read, and appended to a project."""
         unsaved, artifacts = self._snapshot()
         patches = [writable(patch) for patch in self._owner._journal.patches(self.slug)]
-        named = [file_of(f, v, self.slug) for patch in patches for f, v in patch.get("set", {}).items()]
-        place = self._owner._place([file for file in named if file is not None])
+        named = [
+            file for patch in patches for f, v in patch.get("set", {}).items() for file in files_of(f, v, self.slug)
+        ]
+        place = self._owner._place(named)
         pending = [*self._owner._inherited.get(self.slug, ()), *self._owner._adopted.get(self.slug, ()), *unsaved]
         made_here = type(self._owner) is Owner and self._ledger.refusal is None
         return _arrive, (type(self), place, self.slug, [*patches, *unsaved], pending, artifacts, made_here)

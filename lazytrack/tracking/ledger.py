@@ -4,7 +4,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 from lazytrack import naming
 from lazytrack.errors import LazytrackError, ReadOnlyError
@@ -24,7 +23,7 @@ class Ledger:
         Called when something is noted where nothing was.
     """
 
-    __slots__ = ("__weakref__", "_on_dirty", "changed", "last_updated", "lock", "refusal", "taken")
+    __slots__ = ("__weakref__", "_on_dirty", "changed", "lock", "refusal", "taken", "updated")
 
     def __init__(self, *, refusal: LazytrackError | None = None, on_dirty: Callable[[], None] | None = None) -> None:
         self.refusal = refusal
@@ -34,7 +33,8 @@ class Ledger:
         """Each noted field, with the logical time its value is of where a copy of it has gone elsewhere."""
         self.taken: dict[str, str | None] = {}
         """Those that are being saved."""
-        self.last_updated: datetime | None = None
+        self.updated: int | None = None
+        """When something was noted last and not saved, in microseconds since 1970."""
         _ledgers.add(self)
 
     def check(self) -> None:
@@ -55,7 +55,7 @@ class Ledger:
         if not self.changed and self._on_dirty is not None:
             self._on_dirty()
         self.changed[field] = None
-        self.last_updated = naming.now()
+        self.updated = naming.micros()
 
     def take(self) -> dict[str, str | None]:
         """Take the noted fields away, in the order they were first noted. The caller holds the lock."""

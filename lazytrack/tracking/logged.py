@@ -14,6 +14,7 @@ from lazytrack.artifacts import Artifact, StoredFile, check_environment, from_en
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import check_trust
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
+from lazytrack.series import SERIES, Log
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owned import Section, Shown
 
@@ -71,35 +72,6 @@ class Logged:
         return any(field.startswith(self._prefix) for field in list(self._ledger.changed))
 
     # --- logging ---
-
-    def log_metric(self, name: str, value: Any) -> None:
-        """Log a metric; the last value stays.
-
-        Parameters
-        ----------
-        value
-            A real number or a list of them; numpy's and torch's are fine, and so are NaN and infinities.
-
-        Raises
-        ------
-        TypeError
-            When the value is no number.
-        ValueError
-            When it does not fit a float.
-        ReadOnlyError
-            When this may not be changed.
-        """
-        self.metrics[name] = value
-
-    def log_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Log several metrics at once: all of them, or, where one is refused, none.
-
-        Parameters
-        ----------
-        metrics
-            Values by name; see `log_metric`, also for what is raised.
-        """
-        self._section("metrics.").log(metrics)
 
     def log_parameter(self, name: str, value: Any) -> None:
         """Log a parameter, which holds from then on the JSON value that `value` stands for.
@@ -365,9 +337,21 @@ class Logged:
             self._artifact_map().update({name: a for name, a in mine.items() if prefix + name in changed})
 
 
-def file_of(field: str, value: Any, record: str) -> StoredFile | None:
+def artifact_file(field: str, value: Any, record: str) -> StoredFile | None:
     """Return the artifact file that a field of a record names; None where it names none."""
     return stored_in(value, record=record, field=field) if _IS_ARTIFACT.match(field) else None
+
+
+def files_of(field: str, value: Any, record: str) -> list[StoredFile]:
+    """Return the files that a field of a record names: of an artifact, or of points."""
+    if field.startswith(SERIES):
+        try:
+            segments = Log.from_stored(value).segments
+        except ValueError:  # it is reported when it is read
+            return []
+        return [StoredFile(path=s.path, sha256=s.sha256, size=s.size, record=record, field=field) for s in segments]
+    file = artifact_file(field, value, record)
+    return [] if file is None else [file]
 
 
 def _warn_output_only(artifact: Artifact, consequence: str) -> None:

@@ -1,6 +1,7 @@
 """What an experiment belongs to: the place of a project, and what is known of its records."""
 
 import getpass
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf, StoredFile
 from lazytrack.files import open_files, protocol, split
 from lazytrack.journal import Journal, Patch
+from lazytrack.series import Columns, Log, Piece, Reader, Segment
 
 if TYPE_CHECKING:
+    from lazytrack.tracking.experiment import Experiment
     from lazytrack.tracking.project import Project
     from lazytrack.tracking.record import Record
 
@@ -36,6 +39,8 @@ class Owner:
         self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
         self.author = login() if author is None else codec.text(author, "author")
         self.storage_options = storage_options
+        self._until: float = math.inf
+        """The last time that counts, in microseconds since 1970."""
         self._stand_at(*split(self.fpath))
 
     def _stand_at(self, folder: str, head_name: str) -> None:
@@ -45,9 +50,12 @@ class Owner:
         self.folder = inside.url
         """The folder of everything but the head."""
         self._shelf = Shelf(inside, learn=self._learn)
-        self._journal = Journal(inside)
+        self._journal = Journal(inside, until=self._until)
+        self._present: Journal | None = None
+        """All that is stored, where this is a project as it was."""
+        self._reader = Reader()
         self._elsewhere: dict[tuple[str, str], Owner] = {}
-        """Artifact files, by path and digest, that records name and that have yet to be copied, with where they are."""
+        """Files, by path and digest, that records name and that have yet to be copied, with where they are."""
         self._adopted: dict[str, list[Patch]] = {}
         """Patches by record that are known here and not in the store: the next save writes them."""
         self._inherited: dict[str, list[Patch]] = {}
@@ -77,10 +85,12 @@ class Owner:
             "storage_options": self.storage_options,
             "place": (self.dir, self._head_name),
             "elsewhere": dict(self._elsewhere),
+            "until": self._until,
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.fpath, self.author, self.storage_options = state["fpath"], state["author"], state["storage_options"]
+        self._until = state["until"]
         self._stand_at(*state["place"])
         self._elsewhere = dict(state["elsewhere"])
 
@@ -96,9 +106,40 @@ class Owner:
         """Return where an artifact's file is read from."""
         return self._shelf if artifact.stored is None else self._place_of(artifact.stored)._shelf
 
-    def _place_of(self, file: StoredFile) -> "Owner":
-        """Return where an artifact file is, which is here unless it has yet to be copied."""
+    def _place_of(self, file: "StoredFile | Segment") -> "Owner":
+        """Return where a file is, which is here unless it has yet to be copied."""
         return self._elsewhere.get((file.path, file.sha256), self)
+
+    def _series_of(self, slug: str) -> Mapping[str, Any]:
+        """Return the stored fields of a record, those of its metric history among them.
+
+        Points have times of their own. So of a project as it was, those that are stored now tell what there was.
+        """
+        if self._until == math.inf:
+            return self._journal.fields(slug)
+        if self._present is None:
+            self._present = Journal(self._journal.files)
+            self._present.refresh()
+        return self._present.fields(slug)
+
+    def _read_points(
+        self, field: str, logs: Mapping[str, Log], unsaved: Mapping[str, Columns]
+    ) -> tuple[list[Piece], dict[str, str]]:
+        """Return the points of a metric, and each file that is damaged with the reason."""
+        return self._reader.pieces(
+            field, logs, unsaved, until=self._until, where=lambda s: self._place_of(s)._journal.files
+        )
+
+    def _experiment_of(self, slug: str) -> "Experiment | None":
+        """Return the experiment of a slug; None where there is none."""
+
+    def _children_of(self, slug: str) -> "list[Experiment]":  # noqa: ARG002  (a place without a project knows of none)
+        """Return the experiments whose parent is that of a slug."""
+        return []
+
+    def _look_again(self) -> bool:
+        """Read what is new in the store, because a file is gone, and tell whether that can be done."""
+        return False
 
     def _fetch_later(self, file: StoredFile, source: "Owner") -> None:
         """Have a file copied by the next save."""

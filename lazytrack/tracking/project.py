@@ -1,6 +1,5 @@
 """A project: a folder of experiments, opened for reading, adding or editing."""
 
-import copy
 import os
 import warnings
 import weakref
@@ -9,14 +8,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from lazytrack.errors import ReadOnlyError, RecordDeletedError
-from lazytrack.journal import Head, Journal, Patch, read_head
-from lazytrack.tracking import search
-from lazytrack.tracking.catalog import Catalog
+from lazytrack.journal import Head, Patch, read_head
 from lazytrack.tracking.copies import adopt, adopt_patches
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
+from lazytrack.tracking.runs import Runs
 from lazytrack.tracking.saving import Changes, make_head, write
 
 _MODES = {
@@ -31,7 +29,7 @@ _PATIENCE = 1.0
 """Seconds that a fork waits for a thread that is logging."""
 
 
-class Project(Catalog):
+class Project(Runs):
     """Experiments in a folder, on any filesystem, that any number of processes may log to at once.
 
     Parameters
@@ -90,31 +88,6 @@ class Project(Catalog):
 
     # --- logging ---
 
-    def log(self, name: str, *, notes: str | None = None) -> Experiment:
-        """Start an experiment; ``with project.log("baseline") as exp:`` also notes how the block ends.
-
-        What is logged is written by `save`. A block that raises saves its experiment at once, as failed.
-
-        Parameters
-        ----------
-        name
-            What to call it; many may have the same.
-        notes
-            What there is to say about it.
-
-        Raises
-        ------
-        ReadOnlyError
-            In mode ``r``.
-        TypeError, ValueError
-            When the name or the notes are no text.
-        """
-        self._check_writable("log to it")
-        experiment = Experiment._start(self, name, notes=notes)
-        with self._lock:
-            self._experiments[experiment.slug] = experiment
-        return experiment
-
     def append(self, experiment: Experiment) -> None:
         """Add an experiment that was made elsewhere: directly, in another process, or in another project.
 
@@ -140,50 +113,6 @@ class Project(Catalog):
                 experiment._ledger.check()
             if inherited and (patches := self._inherited.pop(experiment.slug, None)):
                 self._adopted.setdefault(experiment.slug, []).extend(patches)
-
-    def attach(self, slug: str) -> Experiment:
-        """Return a stored experiment to be logged to, in mode ``a`` too, by as many processes as like.
-
-        Each process saves what it logs; of what several log under one name, the newest wins.
-
-        Parameters
-        ----------
-        slug
-            The whole slug, a unique beginning of it, or a short slug, which means the newest.
-
-        Raises
-        ------
-        KeyError
-            When there is none, or none that is saved yet.
-        ReadOnlyError
-            In mode ``r``.
-        """
-        self._check_writable("attach to it")
-        with self._save_lock:
-            found = self._find(slug)
-            if found is None or found not in self._journal or found in self._inherited:
-                self.refresh()
-                found = self._find(slug)
-            if found is None:
-                raise KeyError(
-                    f"no experiment {slug!r} in {self.fpath} to attach to{search.suggest(slug, self._slugs())}"
-                )
-            experiment = self._experiment(found)
-            if experiment._ledger.refusal is None:
-                return experiment
-            if not self._is_stored(found):
-                raise KeyError(f"{found} in {self.fpath} is not saved yet: save it where it was made, to attach to it")
-            with self._lock:
-                self._experiments[found] = attached = Experiment._load(self, found)
-            return attached
-
-    def _is_stored(self, slug: str) -> bool:
-        """Tell whether a record is in the store, and not only known here."""
-        if slug not in self._inherited:
-            return slug in self._journal
-        store = Journal(self._journal.files)
-        store.refresh()
-        return slug in store
 
     def merge(self, *others: "Project") -> "Project":
         """Return a project with the experiments of this one and of others, in memory until it is saved.
@@ -280,10 +209,6 @@ class Project(Catalog):
 
     # --- beneath ---
 
-    def _check_writable(self, what: str) -> None:
-        if self.mode == "r":
-            raise ReadOnlyError(f"{self.fpath} was opened with mode='r': open it with 'a', 'w' or 'w+' to {what}")
-
     def _enlist(self, experiment: Record) -> None:
         """Take note that an experiment has changes, for the next save to find it."""
         with self._lock:
@@ -292,6 +217,9 @@ class Project(Catalog):
 
     def _save(self, only: Record | None = None) -> None:
         with self._save_lock:
+            for experiment in list(self._capturing.values()):
+                if only is None or experiment is only:
+                    experiment._gather()
             if self._head is None:
                 self._head = make_head(self._files, self._head_name)
             with self._lock:
@@ -365,9 +293,6 @@ class Project(Catalog):
         """Return the patches by record that are known here and not in the store."""
         slugs = {**self._inherited, **self._adopted}
         return {slug: [*self._inherited.get(slug, ()), *self._adopted.get(slug, ())] for slug in slugs}
-
-    def __copy__(self) -> Self:
-        return copy.deepcopy(self)  # a shallow copy would share experiments, and each belongs to one project
 
     def _inherit(self) -> None:
         """Begin anew in a forked child: what is not saved is its parent's to save."""

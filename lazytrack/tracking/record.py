@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch
+from lazytrack.tracking.companions import Companions
+from lazytrack.tracking.curves import Curves
 from lazytrack.tracking.dependencies import Dependencies
 from lazytrack.tracking.ledger import INHERITED, READ_ONLY, Ledger
 from lazytrack.tracking.logged import MISSING, Logged
+from lazytrack.tracking.measured import Measured
 from lazytrack.tracking.owned import Tags
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.saving import Changes
@@ -23,21 +26,25 @@ _NEWEST = "~"
 """Is later than every logical time."""
 
 
-class Record(Logged):
+class Record(Curves):
     """What of `Experiment` is kept, and how that comes into being, changes, and moves with the store."""
 
-    __slots__ = ("__weakref__", "_dependencies", "_owner", "_slug", "_tags", "_tests")
+    __slots__ = ("__weakref__", "_companions", "_dependencies", "_in_block", "_is_attached", "_tags", "_tests")
 
     read_only = False
     """Whether changes are refused."""
 
     def _set_up(self, owner: Owner, slug: str, ledger: Ledger) -> None:
-        Logged.__init__(self, ledger)
+        Curves.__init__(self, ledger)
         self._owner = owner
         self._slug = slug
         self._tags: Tags | None = None
         self._tests: Tests | None = None
         self._dependencies: Dependencies | None = None
+        self._companions: Companions | None = None
+        self._is_attached = False
+        """Whether it is another process that says how the experiment ends."""
+        self._in_block = False
 
     @classmethod
     def _load(cls, owner: Owner, slug: str) -> Self:
@@ -49,6 +56,9 @@ class Record(Logged):
     @property
     def _whole(self) -> "Record":
         return self
+
+    def _measured(self) -> list[Measured]:
+        return [self, *(self._tests or ())]
 
     @property
     def slug(self) -> str:
@@ -146,12 +156,17 @@ class Record(Logged):
 
     # --- saving and refreshing ---
 
+    def _gather(self) -> None:
+        """Take in what was printed, to be saved."""
+        if self._companions is not None and self._companions.capture is not None:
+            self._companions.capture.pull()
+
     def _enlist(self) -> None:
         self._owner._enlist(self)
 
     def _last_updated_iso(self) -> str | None:
-        if self._ledger.last_updated is not None:
-            return naming.iso(self._ledger.last_updated)
+        if self._ledger.updated is not None:
+            return naming.iso(naming.from_micros(self._ledger.updated))
         return self._scalars.get("last_updated", self._scalars.get("created_at"))
 
     def _time(self, stored: Any, field: str) -> datetime:
@@ -181,11 +196,13 @@ class Record(Logged):
         return changes
 
     def _current(self, field: str) -> Any:
-        """Return what a field is now: strict JSON, an artifact, or `MISSING`."""
+        """Return what a field is now: strict JSON, an artifact, points that are not saved, or `MISSING`."""
         part, key = self._part(field)
         section, dot, name = key.partition(".")
         if part is None:
             return MISSING
+        if self._own_writer is not None and field == self._own_writer.field:
+            return self._taken()
         match section + dot:
             case "artifacts.":
                 return part._artifact_map().get(name, MISSING)
@@ -209,13 +226,16 @@ class Record(Logged):
                 changes.add(field, self._current(field), time)
             if unsaved:
                 changes.add("last_updated", self._last_updated_iso(), max(unsaved.values()))
+            if changes.taken is not None:
+                writer, points = changes.taken.writer, changes.taken.points
+                changes.add(writer.field, writer.with_points(points).to_stored(), unsaved[writer.field])
             artifacts = {field: (artifact, unsaved[field]) for field, artifact in changes.artifacts.items()}
             return [changes.earlier[time] for time in sorted(changes.earlier)], artifacts
 
     def _take_over(self, artifacts: Mapping[str, tuple[Artifact, str]]) -> None:
         """Hold artifacts that another copy has not saved, unless there is a newer one here; these are changes."""
         with self._ledger.lock:
-            last_updated = self._ledger.last_updated
+            updated = self._ledger.updated
             times = self._owner._journal.times(self.slug)
             for field, (artifact, at) in artifacts.items():
                 noted = (self._ledger.changed[field] or _NEWEST) if field in self._ledger.changed else ""
@@ -228,7 +248,7 @@ class Record(Logged):
                     key = field.removeprefix(part._prefix)
                 part._put_artifact(key.removeprefix("artifacts."), artifact)
                 self._ledger.changed[field] = at
-            self._ledger.last_updated = last_updated  # that is in the other copy's patches
+            self._ledger.updated = updated  # that is in the other copy's patches
 
     def _part(self, field: str) -> tuple[Logged | None, str]:
         """Return what a field belongs to, this experiment or one of its tests, and its name there."""
@@ -246,7 +266,7 @@ class Record(Logged):
                     del changed[field]
             super()._move()
             if not changed:
-                self._ledger.last_updated = None
+                self._ledger.updated = None
             if self._tags is not None:
                 stored = [tag for tag in self._stored_tags() if f"tags.{tag}" not in changed]
                 mine = [tag for tag in self._tags if tag in stored or f"tags.{tag}" in changed]

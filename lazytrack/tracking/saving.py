@@ -11,8 +11,10 @@ from lazytrack.artifacts.trust import is_trusted, signed
 from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError
 from lazytrack.files import Files
 from lazytrack.journal import Head, Patch, write_head
+from lazytrack.series import Log
+from lazytrack.tracking.curves import Taken
 from lazytrack.tracking.ledger import Ledger
-from lazytrack.tracking.logged import MISSING, file_of
+from lazytrack.tracking.logged import MISSING, files_of
 from lazytrack.tracking.owner import Owner
 
 
@@ -34,6 +36,8 @@ class Changes:
         Patches of values that are of an earlier time, because copies of them have gone elsewhere, by that time.
     artifacts
         Those to be written first, by field.
+    taken
+        Points to be written first.
     """
 
     slug: str
@@ -44,11 +48,14 @@ class Changes:
     unset: list[str] = attrs.Factory(list)
     earlier: dict[str, Patch] = attrs.Factory(dict)
     artifacts: dict[str, Artifact] = attrs.Factory(dict)
+    taken: Taken | None = None
 
     def add(self, field: str, value: Any, at: str | None = None) -> None:
-        """Add a field with its strict JSON, with an artifact that is to be written, or with `MISSING`."""
+        """Add a field with its strict JSON, with an artifact or points that are to be written, or with `MISSING`."""
         if isinstance(value, Artifact):
             self.artifacts[field] = value
+        elif isinstance(value, Taken):
+            self.taken = value
         elif at is not None:
             patch = self.earlier.setdefault(at, {"at": at, "by": self.author, "record": self.slug})
             add_to(patch, field, value)
@@ -112,6 +119,7 @@ def write(owner: Owner, taken: list[Changes], *, copies: list[Patch], doomed: li
     try:
         for changes in living:
             _write_artifacts(owner, changes, outcome)
+            _write_points(owner, changes, outcome)
         patches = [changes.patch() for changes in living if changes.fields]
         patches += [{"record": record, "delete": True} for record in doomed]
         noted = {(changes.slug, field) for changes in living for field in changes.fields}
@@ -132,6 +140,7 @@ class _Outcome:
     """What became of the artifacts of one save."""
 
     written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
+    points: list[tuple[Ledger, Taken, Log]] = attrs.Factory(list)
     copied: list[StoredFile] = attrs.Factory(list)
     left: list[Patch] = attrs.Factory(list)
     failed: list[tuple[str, Exception]] = attrs.Factory(list)
@@ -142,6 +151,9 @@ class _Outcome:
         """Call the written ones saved, now that a log file names them, and report the others, and who is `gone`."""
         for file in self.copied:
             owner._elsewhere.pop((file.path, file.sha256), None)
+        for ledger, taken, log in self.points:
+            with ledger.lock:
+                taken.settle(log)
         for artifact, stored in self.written:
             artifact.stored, artifact.value, artifact.dirty = stored, None, False
         dropped = f"{', '.join(gone)}: deleted by somebody, for good; what was logged to it since is dropped"
@@ -179,6 +191,13 @@ def _write_artifacts(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
             changes.add(field, entry, changes.fields[field])
 
 
+def _write_points(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
+    if (taken := changes.taken) is not None:
+        log = taken.writer.write(owner._journal.files, taken.points)
+        changes.add(taken.writer.field, log.to_stored(), changes.fields[taken.writer.field])
+        outcome.points.append((changes.ledger, taken, log))
+
+
 def _stored(owner: Owner, artifact: Artifact, record: str, field: str, outcome: _Outcome) -> StoredFile:
     """Return an artifact's file, which is written, copied, or there already, with a signature for its new place."""
     if artifact.dirty or artifact.stored is None:
@@ -194,13 +213,12 @@ def _stored(owner: Owner, artifact: Artifact, record: str, field: str, outcome: 
 
 
 def _current(owner: Owner, patch: Patch, noted: set[tuple[str, str]]) -> Patch:
-    """Return a patch of another project without the artifacts that a newer value takes the place of."""
+    """Return a patch of another project without the files that a newer value takes the place of."""
     record, changes = patch["record"], patch.get("set", {})
     late = [
         field
         for field, value in changes.items()
-        if file_of(field, value, record) is not None
-        and ((record, field) in noted or owner._journal.get(record, field) != value)
+        if files_of(field, value, record) and ((record, field) in noted or owner._journal.get(record, field) != value)
     ]
     return patch | {"set": {f: v for f, v in changes.items() if f not in late}} if late else patch
 
@@ -210,7 +228,7 @@ def _copy_files(owner: Owner, patch: Patch, outcome: _Outcome) -> Patch | None:
     kept, left = {}, {}
     for field, value in patch.get("set", {}).items():
         try:
-            if (file := file_of(field, value, patch["record"])) is not None:
+            for file in files_of(field, value, patch["record"]):
                 _copy_file(owner, file, outcome)
         except (LazytrackError, OSError) as error:
             outcome.failed.append((f"{field} of {patch['record']}", error))

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.files import open_files
+from lazytrack.series import Columns
 from lazytrack.tracking.ledger import Ledger
-from lazytrack.tracking.logged import SECTIONS, Logged
+from lazytrack.tracking.logged import SECTIONS
+from lazytrack.tracking.measured import Measured
 from lazytrack.tracking.owned import BaseList
 from lazytrack.tracking.owner import Owner
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from lazytrack.tracking.record import Record
 
 
-class Test(Logged):
+class Test(Measured):
     """What an experiment shows on one part of its data.
 
     Made by `Experiment.log_test`, or directly and then appended to the `tests` of an experiment. Two tests are equal
@@ -65,7 +67,7 @@ class Test(Logged):
     def _load(cls, experiment: "Record", prefix: str) -> Self:
         """Return the test whose stored fields begin with `prefix`."""
         test = cls.__new__(cls)
-        Logged.__init__(test, experiment._ledger, prefix)
+        Measured.__init__(test, experiment._ledger, prefix)
         test._experiment = experiment
         test._path, test._fs, test._source = ".", None, None
         return test
@@ -75,12 +77,14 @@ class Test(Logged):
         ledger = Ledger() if experiment is None else experiment._ledger
         sections = [(name, self._section(name)) for name in SECTIONS]
         artifacts = self._artifact_map()
+        histories = {} if self._experiment is None else self._all_points()
         self._source = self._place_of_files()
         self._experiment, self._ledger, self._prefix = experiment, ledger, prefix
         for name, section in sections:
             section.rebind(ledger, prefix + name)
         for name in artifacts:
             ledger.note(f"{prefix}artifacts.{name}")
+        self._move_points(histories)
         if experiment is None or self._source is None or self._source is experiment._owner:
             return
         for artifact in artifacts.values():
@@ -157,15 +161,18 @@ class Test(Logged):
         """Travel as what it holds. Elsewhere it belongs to no experiment before it is appended to one."""
         with self._ledger.lock:
             contents = self.name, self.description, dict(self.metrics), dict(self.parameters), list(self.artifacts)
+            histories = {n: (p.step.tolist(), p.time.tolist(), p.value.tolist()) for n, p in self._all_points().items()}
             files = [artifact.stored for artifact in self.artifacts if artifact.stored is not None]
             source = self._place_of_files()
-            return _arrive, (*contents, self.path, None if source is None else source._place(files))
+            place = None if source is None else source._place(files)
+            return _arrive, ((*contents, self.path), histories, place)
 
 
-def _arrive(*contents: Any) -> Test:
+def _arrive(contents: tuple[Any, ...], histories: Mapping[str, Any], source: Owner | None) -> Test:
     """Return a copy of a test of another process."""
-    test = Test(*contents[:-1])
-    test._source = contents[-1]
+    test = Test(*contents)
+    test._source = source
+    test._move_points({name: Columns(*columns) for name, columns in histories.items()})
     return test
 
 

@@ -1,0 +1,34 @@
+"""Artifacts kept as text."""
+
+from typing import IO, Any, ClassVar
+
+import attrs
+
+from lazytrack.artifacts.base import Artifact
+
+
+@attrs.define
+class TextArtifact(Artifact):
+    """A string, such as a log or a report, kept in UTF-8 with its line ends as they are."""
+
+    alias: ClassVar[str] = "text"
+    suffix: ClassVar[str] = "txt"
+    binary: ClassVar[bool] = False
+
+    @classmethod
+    def read(cls, buf: IO[str], **kwargs: Any) -> str:  # noqa: ARG003  (there is nothing to choose)
+        """Return the string."""
+        return buf.read()
+
+    @classmethod
+    def write(cls, obj: Any, buf: IO[str], **kwargs: Any) -> None:  # noqa: ARG003
+        """Write the string.
+
+        Raises
+        ------
+        TypeError
+            When it is none.
+        """
+        if not isinstance(obj, str):
+            raise TypeError(f"the handler 'text' keeps a string, not {type(obj).__name__}")
+        buf.write(obj)

@@ -1,0 +1,236 @@
+"""Autosave: a thread that saves an experiment while it runs, and when it is told to stop, and never raises into it."""
+
+import enum
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from lazytrack.errors import ReadOnlyError, RecordDeletedError
+
+if TYPE_CHECKING:
+    from lazytrack.tracking.experiment import Experiment
+
+DEFAULT_SECONDS = 30.0
+HEARTBEAT_SECONDS = 300.0
+"""An experiment that is saved by itself is heard of at least this often."""
+_PATIENCE_SECONDS = 120.0
+"""How long the end of a process waits for a storage to come back."""
+_PATIENCE_WHEN_TERMINATED = 10.0
+"""The same for a process that was told to end: whoever told it does not wait for long."""
+_PAUSE_SECONDS = 2.0
+"""Between two attempts then."""
+
+
+class _Word(enum.Enum):
+    """What a thread is told."""
+
+    NOTHING = enum.auto()
+    BLOCK_ENDED = enum.auto()
+    PROCESS_ENDS = enum.auto()
+    TERMINATED = enum.auto()
+
+
+class Autosave(threading.Thread):
+    """Saves what has changed in an experiment, again and again.
+
+    A save that fails is warned of, once until one succeeds; what was to be saved is kept and tried again.
+
+    Parameters
+    ----------
+    experiment
+        Which one.
+    seconds
+        Between two saves.
+    """
+
+    def __init__(self, experiment: "Experiment", seconds: float) -> None:
+        # No daemon: those are gone before the last save at the end of a process is through.
+        super().__init__(name=f"lazytrack autosave {experiment.slug}", daemon=False)
+        self.seconds = min(seconds, HEARTBEAT_SECONDS)
+        self._experiment = experiment
+        self._inbox: queue.SimpleQueue[_Word] = queue.SimpleQueue()  # may be written to by a signal's handler
+        self._heard = time.monotonic()
+        self._failing = False
+        self._over = False
+
+    def start(self) -> None:
+        """Begin; the first save is at once."""
+        _running.add(self)
+        _prepare_process()
+        super().start()
+
+    def finish(self) -> None:
+        """Save for the last time, and end. Where that fails, the thread goes on until it succeeds."""
+        self._save()
+        self.tell(_Word.BLOCK_ENDED)
+
+    def tell(self, word: _Word) -> None:
+        """Have the thread react to `word`."""
+        self._inbox.put(word)
+
+    def run(self) -> None:
+        """Save until there is nothing more to come."""
+        experiment, word, ended, stopped = self._experiment, _Word.NOTHING, False, False
+        try:
+            while not self._over:
+                if word is _Word.PROCESS_ENDS:
+                    experiment._end_with_process(_last_exception())
+                    if not self._save_within(_PATIENCE_SECONDS):
+                        _warn(f"the process ends, and what is not saved of {experiment.slug} is lost")
+                    break
+                if word is _Word.TERMINATED:
+                    stopped = True
+                    experiment._stop()
+                    self._save_within(_PATIENCE_WHEN_TERMINATED)
+                    _signals.is_saved(self)
+                elif self._save() and not experiment.dirty:
+                    ended = ended or word is _Word.BLOCK_ENDED or (not stopped and experiment._has_ended())
+                    if ended:
+                        break
+                else:
+                    ended = ended or word is _Word.BLOCK_ENDED
+                word = self._next()
+        finally:
+            _running.discard(self)
+            _signals.is_saved(self)
+
+    def _next(self) -> _Word:
+        try:
+            return self._inbox.get(timeout=self.seconds)
+        except queue.Empty:
+            return _Word.NOTHING
+
+    def _save(self) -> bool:
+        """Save what has changed, or a sign of life; tell whether all is saved."""
+        experiment = self._experiment
+        try:
+            experiment._gather()
+            if experiment.dirty or time.monotonic() - self._heard >= HEARTBEAT_SECONDS - self.seconds:
+                experiment._beat()
+                experiment._owner._save(only=experiment)
+                self._heard = time.monotonic()
+        except (RecordDeletedError, ReadOnlyError) as error:
+            self._over = True
+            _warn(f"{experiment.slug} is saved no more: {error}")
+        except Exception as error:  # noqa: BLE001  (whatever it is, training goes on)
+            if not self._failing:
+                _warn(f"{experiment.slug} could not be saved, all is kept and tried again: {error}")
+            self._failing = True
+            return False
+        self._failing = False
+        return True
+
+    def _save_within(self, seconds: float) -> bool:
+        """Save, and where that fails try again for a while; tell whether all is saved."""
+        until = time.monotonic() + seconds
+        while not (saved := self._save()) and time.monotonic() < until:
+            time.sleep(min(self.seconds, _PAUSE_SECONDS))
+        return saved
+
+
+def _last_exception() -> BaseException | None:
+    """Return what has ended the program; None where it came to its end, or somebody sits before it."""
+    return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+
+
+def _warn(message: str) -> None:
+    """Warn, from a thread in which nobody could catch a warning that was made an error."""
+    try:
+        warnings.warn(message, UserWarning, stacklevel=2)
+    except UserWarning:
+        traceback.print_exc()
+
+
+# --- the process ---
+
+_running: set[Autosave] = set()
+_watched: set[int] = set()
+"""The process whose end is being waited for."""
+
+
+def _prepare_process() -> None:
+    """Have the threads told when this process ends or is terminated."""
+    _signals.install()
+    if os.getpid() not in _watched:
+        _watched.clear()
+        _watched.add(os.getpid())
+        # The interpreter waits for the savers, and these for this thread, which waits for the program's last line.
+        threading.Thread(target=_await_end, name="lazytrack end of process", daemon=True).start()
+
+
+def _await_end() -> None:
+    threading.main_thread().join()
+    for autosave in list(_running):
+        autosave.tell(_Word.PROCESS_ENDS)
+
+
+class _Signals:
+    """The end of a process by SIGTERM: the threads save, then whoever would have had the signal gets it.
+
+    The handler runs in the main thread, between any two of its steps, where that may hold any lock. So it only tells
+    the threads, and the last of them that has saved sends the signal again.
+    """
+
+    def __init__(self) -> None:
+        self._previous: Any = None
+        self._waiting: set[Autosave] = set()
+        self._stopping = False
+        self._lock = threading.Lock()
+
+    def install(self) -> None:
+        """Take over the signal, where this is the main thread, and somebody would take it."""
+        if self._previous is None and threading.current_thread() is threading.main_thread():
+            present = signal.getsignal(signal.SIGTERM)
+            if present not in {None, signal.SIG_IGN}:
+                self._previous = present
+                signal.signal(signal.SIGTERM, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._stopping and (running := set(_running)):
+            self._stopping, self._waiting = True, running
+            for autosave in running:
+                autosave.tell(_Word.TERMINATED)
+            return
+        self._stopping = False  # saved, or told a second time, which is to be obeyed at once
+        if callable(self._previous):
+            self._previous(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def is_saved(self, autosave: Autosave) -> None:
+        """Take note that a thread has saved; after the last one the process gets its signal."""
+        with self._lock:
+            if autosave not in self._waiting:
+                return
+            self._waiting.discard(autosave)
+            if self._waiting or not self._stopping:
+                return
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        else:
+            signal.raise_signal(signal.SIGTERM)
+
+    def reset(self) -> None:
+        """Begin anew in a forked child, where the threads do not exist."""
+        self._waiting, self._stopping, self._lock = set(), False, threading.Lock()
+
+
+_signals = _Signals()
+
+
+def _forget() -> None:
+    _running.clear()
+    _watched.clear()
+    _signals.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

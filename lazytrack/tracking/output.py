@@ -1,0 +1,96 @@
+"""Captured output: what a run prints is shown as ever, and kept as text artifacts."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lazytrack.tracking.experiment import Experiment
+
+_PART = 64_000
+"""Characters after which a further artifact begins: a save that has a line more does not write all of it again."""
+
+
+class Capture:
+    """Keeps what Python code writes to stdout and stderr.
+
+    What other languages' code and other processes write is shown and not kept.
+
+    Parameters
+    ----------
+    experiment
+        Whose artifacts ``output``, ``output-2`` and so on hold it; of another rank than 0, ``output-rank3``.
+    """
+
+    def __init__(self, experiment: "Experiment") -> None:
+        self._experiment = experiment
+        self._new: list[str] = []
+        self._part = ""
+        self._name: str | None = None
+        self._restore: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        """Begin to keep what is written."""
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # a program without a console has none
+                self._restore.append(_tee(stream, self._new))
+
+    def stop(self) -> None:
+        """Keep nothing more."""
+        for restore in self._restore:
+            restore()
+        self._restore = []
+        self.pull()
+
+    def pull(self) -> None:
+        """Make what was written since the last time part of the experiment, to be saved."""
+        experiment = self._experiment
+        with experiment._ledger.lock:
+            count = len(self._new)  # other threads go on writing
+            text = "".join(self._new[:count])
+            del self._new[:count]
+            while text and experiment._ledger.refusal is None:
+                if self._name is None:
+                    self._name = self._free_name()
+                room = _PART - len(self._part)
+                self._part, text = self._part + text[:room], text[room:]
+                experiment.log_artifact(self._name, self._part, "text", fname="output.txt", overwrite=True)
+                if len(self._part) == _PART:
+                    self._name, self._part = None, ""
+
+    def _free_name(self) -> str:
+        rank = self._experiment.rank
+        base, number = f"output-rank{rank}" if rank else "output", 1
+        taken = {artifact.name for artifact in self._experiment.artifacts}
+        name = base
+        while name in taken:
+            number += 1
+            name = f"{base}-{number}"
+        return name
+
+
+def _tee(stream: Any, kept: list[str]) -> Callable[[], None]:
+    """Have what is written to a stream kept too; return what ends that.
+
+    The stream stays the object it is, because loggers and notebooks hold on to it.
+    """
+    write, active = stream.write, True
+    was_changed = "write" in getattr(stream, "__dict__", {})
+
+    def write_and_keep(text: str) -> Any:
+        result = write(text)
+        if active:
+            kept.append(str(text))
+        return result
+
+    def restore() -> None:
+        nonlocal active
+        active = False
+        if stream.write is write_and_keep:  # somebody else may have come after, and must not be undone
+            if was_changed:
+                stream.write = write
+            else:
+                del stream.write
+
+    stream.write = write_and_keep
+    return restore

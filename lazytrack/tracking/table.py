@@ -1,0 +1,111 @@
+"""A project as a table: a row for each experiment, a column for each thing that was logged."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from lazytrack import codec, extras
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from lazytrack.tracking.experiment import Experiment
+
+_FIRST = ("slug", "name", "status", "created_at")
+
+
+class Table(Sequence[dict[str, Any]]):
+    """Rows with the same columns, in the order of the experiments.
+
+    Made by `Project.table`. Columns are ``slug name status created_at``, ``parameters.*``, ``metrics.*`` and
+    ``tags``; a dict among parameters is a column for each of its items, ``parameters.optimizer.lr``. What an
+    experiment does not have is None.
+    """
+
+    def __init__(self, experiments: Iterable["Experiment"]) -> None:
+        rows = [_row(experiment) for experiment in experiments]
+        names = dict.fromkeys(name for row in rows for name in row)
+        logged = [[n for n in names if n.startswith(section)] for section in ("parameters.", "metrics.")]
+        self.columns = [*_FIRST, *logged[0], *logged[1], "tags"]
+        """The names of the columns."""
+        self._rows = [{name: row.get(name) for name in self.columns} for row in rows]
+
+    def column(self, name: str) -> list[Any]:
+        """Return a column, an item for each experiment.
+
+        Raises
+        ------
+        KeyError
+            When there is none of that name.
+        """
+        if name not in self.columns:
+            raise KeyError(f"no column {name!r}; known: {', '.join(self.columns)}")
+        return [row[name] for row in self._rows]
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._rows[index]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._rows)
+
+    def __repr__(self) -> str:
+        return f"Table({len(self)} experiments, {len(self.columns)} columns)"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table as one of pandas.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            When pandas is not installed: ``pip install 'lazytrack[pandas]'``.
+        """
+        result: pd.DataFrame = extras.load("pandas").DataFrame(self._rows, columns=self.columns)
+        return result
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return the table as one of polars; a column whose values are of several kinds is text, as JSON has it.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            When polars is not installed: ``pip install 'lazytrack[polars]'``.
+        """
+        polars = extras.load("polars")
+        result: pl.DataFrame = polars.DataFrame({name: _column(polars, self.column(name)) for name in self.columns})
+        return result
+
+
+def _row(experiment: "Experiment") -> dict[str, Any]:
+    data = experiment.to_dict()
+    row = {name: data[name] for name in _FIRST[:3]} | {"created_at": experiment.created_at, "tags": data["tags"]}
+    for section in ("parameters", "metrics"):
+        row |= _flat(data[section], f"{section}.")
+    return row
+
+
+def _flat(items: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return nested dicts as one. Where that would give two values one name, the dict stays as it is."""
+    flat = {prefix + key: value for key, value in items.items() if not (isinstance(value, dict) and value)}
+    for key, value in items.items():
+        if isinstance(value, dict) and value:
+            inner = _flat(value, f"{prefix}{key}.")
+            flat |= {prefix + key: value} if inner.keys() & flat.keys() else inner
+    return flat
+
+
+def _column(polars: Any, values: list[Any]) -> Any:
+    try:
+        return polars.Series(values, strict=True)
+    except (TypeError, OverflowError, polars.exceptions.PolarsError):
+        return polars.Series([value if value is None else _text(value) for value in values], dtype=polars.String)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else codec.dumps(codec.store(value)).decode().rstrip()

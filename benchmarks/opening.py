@@ -85,7 +85,7 @@ def sort_all(path: str) -> dict[str, float]:
 
 def beside_lazyscribe(work: Path) -> Result:
     """Compare opening and finding the best with lazyscribe's, where 10,000 experiments are stored."""
-    python = places.lazyscribe_python()
+    python = places.python_with("lazyscribe")
     theirs = work / "lazyscribe-10000" / "project.json"
     theirs.parent.mkdir()
     children.call("jobs", "log_all_save_once", python=python, library="lazyscribe", path=str(theirs), size=10_000)
@@ -101,9 +101,9 @@ def beside_lazyscribe(work: Path) -> Result:
         raise RuntimeError("the two libraries found different experiments")
     return Result(
         how=f"Open a project of 10,000 experiments with one JSON artifact each and find the best ten by a metric, in "
-        f"a fresh interpreter each time; lazyscribe {places.LAZYSCRIBE} sorts its list, lazytrack has `best`. "
-        "lazytrack's store was written by 10,000 saves, lazyscribe's by one. Both find the same ten. "
-        "Imports are not counted.",
+        f"a fresh interpreter each time; lazyscribe {places.VERSIONS['lazyscribe']} sorts its list, "
+        "lazytrack has `best`. lazytrack's store was written by 10,000 saves, lazyscribe's by one. Both find the same "
+        "ten. Imports are not counted.",
         figures=[
             Figure(
                 what="lazyscribe / lazytrack, CPU",

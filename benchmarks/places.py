@@ -1,4 +1,4 @@
-"""Where benchmarks write, on which filesystem, and which interpreter has lazyscribe."""
+"""Where benchmarks write, on which filesystem, and which interpreters have the libraries that are compared."""
 
 import os
 import shutil
@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-LAZYSCRIBE = "2.2.2"
-_VENV = HERE / ".venv-lazyscribe"
+VERSIONS = {"lazyscribe": "2.2.2", "sacred": "0.8.7", "trackio": "0.43.0"}
+"""Of the libraries that lazytrack is compared with."""
+_NEEDS = {"sacred": ["setuptools<81"]}
+"""What they need besides and do not ask for."""
 
 
 @contextmanager
@@ -61,22 +63,23 @@ def environment() -> dict[str, str]:
     }
 
 
-def lazyscribe_python() -> Path:
-    """Return an interpreter that has lazyscribe, in a virtual environment that is made at first use.
+def python_with(library: str) -> Path:
+    """Return an interpreter that has one of `VERSIONS`, in a virtual environment of its own, made at first use.
 
     Raises
     ------
     subprocess.CalledProcessError
         When it cannot be installed.
     """
-    python = _VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not python.exists() or _version(python) != LAZYSCRIBE:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", _VENV], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"lazyscribe=={LAZYSCRIBE}"]
-        subprocess.run([python, *install], check=True)
+    venv, wanted = HERE / f".venv-{library}", VERSIONS[library]
+    python = venv / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists() or _version(python, library) != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([python, *install, f"{library}=={wanted}", *_NEEDS.get(library, [])], check=True)
     return python
 
 
-def _version(python: Path) -> str:
-    ask = "from importlib.metadata import version; print(version('lazyscribe'))"
+def _version(python: Path, library: str) -> str:
+    ask = f"from importlib.metadata import version; print(version({library!r}))"
     return subprocess.run([python, "-c", ask], check=False, capture_output=True, text=True).stdout.strip()

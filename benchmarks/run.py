@@ -12,6 +12,7 @@ import lightness
 import opening
 import places
 import saving
+import series
 import writers
 
 BENCHMARKS = {
@@ -27,6 +28,10 @@ BENCHMARKS = {
     "save-one-of-many": artifacts.save_one_of_many,
     "import": lightness.importing,
     "log-call": lightness.log_call,
+    "log-series": series.log_points,
+    "log-series-others": series.beside_others,
+    "read-series": series.read_points,
+    "autosave": series.autosave,
 }
 
 

@@ -67,7 +67,7 @@ def save_in_turns(paths: dict[str, str], start: int, count: int) -> dict[str, di
 
 def beside_lazyscribe(work: Path) -> Result:
     """Compare the CPU of one more save with lazyscribe's, where 1,000 experiments are stored."""
-    python = places.lazyscribe_python()
+    python = places.python_with("lazyscribe")
     theirs = stores.Store(work / "lazyscribe-1000" / "project.json", {})
     theirs.path.parent.mkdir()
     children.call("jobs", "log_all_save_once", python=python, library="lazyscribe", path=str(theirs.path), size=1000)
@@ -96,8 +96,9 @@ def beside_lazyscribe(work: Path) -> Result:
         figures.append(Figure(what=f"lazyscribe / lazytrack, CPU, {form}", values=ratios(they, we), at_least=100))
     return Result(
         how=f"Log and save one more experiment with one JSON artifact, where 1,000 such are stored. Of lazytrack "
-        f"{_SAVES} saves for each round, so that its packing counts; of lazyscribe {places.LAZYSCRIBE} 5, as they all "
-        "cost the same. Imports are not counted. lazytrack syncs its files to the disk, lazyscribe does not.",
+        f"{_SAVES} saves for each round, so that its packing counts; of lazyscribe {places.VERSIONS['lazyscribe']} 5, "
+        "as they all cost the same. Imports are not counted. lazytrack syncs its files to the disk, lazyscribe "
+        "does not.",
         figures=figures,
     )
 

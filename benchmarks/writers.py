@@ -15,7 +15,7 @@ _IMPORTS = {"lazytrack": ["lazytrack.tracking", "slugify"], "lazyscribe": ["lazy
 
 def together(work: Path) -> Result:
     """Compare eight writers with eight processes that write plain files, and count what survives."""
-    python = places.lazyscribe_python()
+    python = places.python_with("lazyscribe")
     numbers = itertools.count()
     places.settle(work)
 
@@ -73,12 +73,12 @@ def together(work: Path) -> Result:
                 at_most=0,
             ),
             Figure(
-                what=f"lost of 400, lazyscribe {places.LAZYSCRIBE}",
+                what=f"lost of 400, lazyscribe {places.VERSIONS['lazyscribe']}",
                 values=[lost for _, lost in theirs_once],
                 unit="runs",
             ),
             Figure(
-                what=f"lost of 400, lazyscribe {places.LAZYSCRIBE}, project opened anew for each run",
+                what=f"lost of 400, lazyscribe {places.VERSIONS['lazyscribe']}, project opened anew for each run",
                 values=[lost for _, lost in theirs_anew],
                 unit="runs",
             ),

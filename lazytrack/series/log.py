@@ -96,7 +96,7 @@ class Log:
             When it makes no sense, or names files outside the folder of series.
         """
         try:
-            log = codec.converter.structure(stored, cls)
+            log = codec.converter.structure({**stored}, cls)
         except Exception as error:  # (cattrs raises whatever a stranger's value leads to)
             raise ValueError(f"makes no sense: {type(error).__name__}: {error}") from error
         numbers = (log.rank, log.attempt, log.from_step or 0, log.ranks or 0)
@@ -132,8 +132,8 @@ def cuts(logs: Mapping[str, Log], field: str) -> dict[str, float]:
 
 def _filled(summary: Summary) -> dict[str, Any]:
     """Return a summary without what is not there, or goes without saying."""
-    usual = {"min": None, "max": None, "last": None, "last_step": None, "nan": 0, "max_step": summary.last_step}
-    items = attrs.asdict(summary).items()
+    usual = {"nan": 0, "max_step": summary.last_step}
+    items = [(key, value) for key, value in attrs.asdict(summary).items() if value is not None]
     return {key: codec.store_number(value) for key, value in items if key not in usual or value != usual[key]}
 
 

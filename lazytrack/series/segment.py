@@ -41,11 +41,12 @@ def parse(data: bytes) -> dict[str, Packed]:
     """
     end = data.find(b"\n") + 1
     head = codec.loads(data[:end])
-    if not isinstance(head, dict) or (head.get("format"), head.get("kind")) != (FORMAT, _KIND):
+    known = isinstance(head, dict) and (head.get("format"), head.get("kind")) == (FORMAT, _KIND)
+    if not known or not isinstance(head.get("points"), dict):
         raise ValueError(f"is no file of points of format {FORMAT}")
     columns = memoryview(data)
     points = {}
-    for field, its_head in head.get("points", {}).items():
+    for field, its_head in head["points"].items():
         points[field] = Packed(its_head, columns, end)
         end = points[field].end
     if end != len(data):

@@ -69,8 +69,8 @@ class Curves(Measured):
 
     @property
     def attempt(self) -> int:
-        """How many processes of this rank have logged a history here, this one included."""
-        return self._next_attempt(self.rank) if self._own_writer is None else self._own_writer.log.attempt
+        """The how manieth process of its rank logs the history: this one, or where it logs none, the latest."""
+        return max(1, self._next_attempt(0) - 1) if self._own_writer is None else self._own_writer.log.attempt
 
     @property
     def _writer(self) -> Writer:
@@ -90,7 +90,8 @@ class Curves(Measured):
         """Log as another writer from now on."""
         with self._ledger.lock:
             self._own_writer = Writer(self._slug, log)
-            self._ledger.note(self._own_writer.field)
+            if log.from_step is not None:  # which says something of other points
+                self._ledger.note(self._own_writer.field)
 
     def _stop_writing(self) -> None:
         """Leave what is not saved to the process that this was copied from, and log as another writer from now on."""

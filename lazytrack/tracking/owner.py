@@ -120,7 +120,7 @@ class Owner:
         if self._present is None:
             self._present = Journal(self._journal.files)
             self._present.refresh()
-        return self._present.fields(slug)
+        return {**self._journal.fields(slug), **self._present.fields(slug)}  # deleted ones are there no more
 
     def _read_points(
         self, field: str, logs: Mapping[str, Log], unsaved: Mapping[str, Columns]

@@ -117,8 +117,7 @@ class Runs(Catalog):
                 )
             if not held:
                 experiment._is_attached = True
-                if rank:
-                    experiment._begin_writing(Log(rank=rank, attempt=experiment._next_attempt(rank)))
+                experiment._begin_writing(Log(rank=rank, attempt=experiment._next_attempt(rank)))
             return self._accompanied(experiment, plan)
 
     def resume(

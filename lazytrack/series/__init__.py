@@ -2,13 +2,14 @@
 
 from lazytrack.series.columns import MAX_STEP, Columns
 from lazytrack.series.history import History, Piece
-from lazytrack.series.log import SERIES, SYSTEM, Log, Segment, cuts
+from lazytrack.series.log import MOST, SERIES, SYSTEM, Log, Segment, cuts
 from lazytrack.series.reader import Reader
 from lazytrack.series.summary import Summary
 from lazytrack.series.writer import Writer
 
 __all__ = [
     "MAX_STEP",
+    "MOST",
     "SERIES",
     "SYSTEM",
     "Columns",

@@ -15,6 +15,8 @@ SERIES = "series."
 """What the field of a writer begins with; its id follows."""
 SYSTEM = "system/"
 """What the names of system metrics begin with. They go by the clock, so going on from a step does not concern them."""
+MOST = 2**31 - 1
+"""Ranks and attempts are no more than this."""
 FOLDER = "series"
 """Of the files of points, in the store."""
 
@@ -99,8 +101,8 @@ class Log:
             log = codec.converter.structure({**stored}, cls)
         except Exception as error:  # (cattrs raises whatever a stranger's value leads to)
             raise ValueError(f"makes no sense: {type(error).__name__}: {error}") from error
-        numbers = (log.rank, log.attempt, log.from_step or 0, log.ranks or 0)
-        if not all(-MAX_STEP <= number <= MAX_STEP for number in numbers) or log.rank < 0:
+        counts = (log.rank, log.attempt, log.ranks or 0)
+        if not all(0 <= number <= MOST for number in counts) or abs(log.from_step or 0) > MAX_STEP:
             raise ValueError("makes no sense: a rank, an attempt or a step is out of range")
         for segment in log.segments:
             naming.check_inside(segment.path)

@@ -66,7 +66,7 @@ class Reader:
         pieces = []
         for writer, log in sorted(logs.items(), key=lambda item: (item[1].rank, item[1].attempt, item[0])):
             parts: Iterable[Columns | Packed | None] = [
-                *(read[segment.path].get(field) for segment in log.segments if segment.path in read),
+                *(read[path].get(field) for path in dict.fromkeys(s.path for s in log.segments) if path in read),
                 log.recent.get(field),
                 unsaved.get(writer),
             ]

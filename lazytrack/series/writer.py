@@ -62,6 +62,8 @@ class Writer:
         ------
         OSError
             When the file cannot be written.
+        UnsafePathError
+            When the record's name would lead out of the store.
         """
         log = self.with_points(unsaved)
         if sum(map(len, log.recent.values())) <= _FEW:
@@ -69,6 +71,7 @@ class Writer:
         points, level, left = self._merged(files, log.recent, log.segments)
         name = f"{self.id}-{next(self._numbers)}"
         path = f"{FOLDER}/{self._record}/{name}.series"
+        naming.check_inside(path)  # a stranger may have named the record
         data = file.compose(points, id=name, record=self._record)
         files.create(path, data)
         segment = Segment(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), level=level)

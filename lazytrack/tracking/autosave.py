@@ -83,7 +83,7 @@ class Autosave(threading.Thread):
                 if word is _Word.PROCESS_ENDS:
                     experiment._end_with_process(_last_exception())
                     if not self._save_within(_PATIENCE_SECONDS):
-                        _warn(f"the process ends, and what is not saved of {experiment.slug} is lost")
+                        warn(f"the process ends, and what is not saved of {experiment.slug} is lost")
                     break
                 if word is _Word.TERMINATED:
                     stopped = True
@@ -118,10 +118,10 @@ class Autosave(threading.Thread):
                 self._heard = time.monotonic()
         except (RecordDeletedError, ReadOnlyError) as error:
             self._over = True
-            _warn(f"{experiment.slug} is saved no more: {error}")
+            warn(f"{experiment.slug} is saved no more: {error}")
         except Exception as error:  # noqa: BLE001  (whatever it is, training goes on)
             if not self._failing:
-                _warn(f"{experiment.slug} could not be saved, all is kept and tried again: {error}")
+                warn(f"{experiment.slug} could not be saved, all is kept and tried again: {error}")
             self._failing = True
             return False
         self._failing = False
@@ -140,7 +140,7 @@ def _last_exception() -> BaseException | None:
     return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
     """Warn, from a thread in which nobody could catch a warning that was made an error."""
     try:
         warnings.warn(message, UserWarning, stacklevel=2)

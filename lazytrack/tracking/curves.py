@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from lazytrack.errors import StoreWarning
-from lazytrack.series import SERIES, SYSTEM, Columns, Log, Piece, Summary, Writer, cuts
+from lazytrack.series import MOST, SERIES, SYSTEM, Columns, Log, Piece, Summary, Writer, cuts
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.measured import Measured, Points
 
@@ -82,9 +82,8 @@ class Curves(Measured):
     def _next_attempt(self, rank: int, ranks: int | None = None) -> int:
         """Return the number of a new process of a rank; where there are `ranks` now, later than those that are not."""
         logs = self._logs().values()
-        return 1 + max(
-            (log.attempt for log in logs if log.rank == rank or (ranks is not None and log.rank >= ranks)), default=0
-        )
+        attempts = [log.attempt for log in logs if log.rank == rank or (ranks is not None and log.rank >= ranks)]
+        return min(1 + max(attempts, default=0), MOST)
 
     def _begin_writing(self, log: Log) -> None:
         """Log as another writer from now on."""

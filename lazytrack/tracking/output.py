@@ -1,6 +1,7 @@
 """Captured output: what a run prints is shown as ever, and kept as text artifacts."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -92,5 +93,13 @@ def _tee(stream: Any, kept: list[str]) -> Callable[[], None]:
             else:
                 del stream.write
 
-    stream.write = write_and_keep
+    try:
+        stream.write = write_and_keep
+    except AttributeError:
+        warnings.warn(
+            f"what is written to {type(stream).__name__} is shown and not kept: its write cannot be replaced",
+            UserWarning,
+            stacklevel=6,
+        )
+        return lambda: None
     return restore

@@ -6,7 +6,7 @@ from typing import Any
 from lazytrack import naming
 from lazytrack.errors import ReadOnlyError
 from lazytrack.journal import Head, Journal
-from lazytrack.series import Log
+from lazytrack.series import MAX_STEP, MOST, Log
 from lazytrack.tracking import search
 from lazytrack.tracking.catalog import Catalog
 from lazytrack.tracking.companions import Companions, Plan
@@ -276,5 +276,7 @@ class Runs(Catalog):
 def _check_count(value: object, what: str, least: int | None) -> None:
     if type(value) is not int:
         raise TypeError(f"{what} is an integer, not {type(value).__name__} {value!r:.50}")
-    if least is not None and value < least:
-        raise ValueError(f"{what} is at least {least}, not {value}")
+    if least is not None and not least <= value <= MOST:
+        raise ValueError(f"{what} is at least {least} and at most {MOST}, not {value}")
+    if abs(value) > MAX_STEP:
+        raise ValueError(f"{what} is beyond 2**53: {value}")

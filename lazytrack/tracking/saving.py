@@ -193,9 +193,15 @@ def _write_artifacts(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
 
 def _write_points(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
     if (taken := changes.taken) is not None:
-        log = taken.writer.write(owner._journal.files, taken.points)
-        changes.add(taken.writer.field, log.to_stored(), changes.fields[taken.writer.field])
-        outcome.points.append((changes.ledger, taken, log))
+        field = taken.writer.field
+        try:
+            log = taken.writer.write(owner._journal.files, taken.points)
+        except (LazytrackError, OSError) as error:
+            outcome.failed.append((f"the history of {changes.slug}", error))
+            outcome.kept.setdefault(changes.slug, []).append(field)
+        else:
+            changes.add(field, log.to_stored(), changes.fields[field])
+            outcome.points.append((changes.ledger, taken, log))
 
 
 def _stored(owner: Owner, artifact: Artifact, record: str, field: str, outcome: _Outcome) -> StoredFile:

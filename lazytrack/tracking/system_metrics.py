@@ -2,19 +2,21 @@
 
 import contextlib
 import threading
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lazytrack import extras, naming
 from lazytrack.errors import LazytrackError
 from lazytrack.series import SYSTEM
+from lazytrack.tracking.autosave import warn
 
 if TYPE_CHECKING:
     from lazytrack.tracking.experiment import Experiment
 
 DEFAULT_INTERVAL = 10.0
 _MEGABYTE = 1e6
+_PATIENCE_SECONDS = 5.0
+"""For a counter that does not answer, at the end of a run."""
 
 
 class Sampler(threading.Thread):
@@ -34,6 +36,7 @@ class Sampler(threading.Thread):
         self._seconds = seconds
         self._stop_asked = threading.Event()
         self._machine = Machine()
+        self._failed = False
 
     @staticmethod
     def check() -> None:
@@ -49,6 +52,8 @@ class Sampler(threading.Thread):
     def stop(self) -> None:
         """Take a last sample, and end."""
         self._stop_asked.set()
+        if self.ident is not None:
+            self.join(timeout=_PATIENCE_SECONDS)
         self._log()
 
     def run(self) -> None:
@@ -65,7 +70,9 @@ class Sampler(threading.Thread):
         except LazytrackError:  # it was deleted, or belongs to another process by now
             return False
         except Exception as error:  # noqa: BLE001  (a machine's counters must not stop a training)
-            warnings.warn(f"system metrics of {experiment.slug} end: {error}", UserWarning, stacklevel=2)
+            if not self._failed:
+                warn(f"system metrics of {experiment.slug} end: {error}")
+            self._failed = True
             return False
         return True
 

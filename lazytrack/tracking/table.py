@@ -1,5 +1,6 @@
 """A project as a table: a row for each experiment, a column for each thing that was logged."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -84,7 +85,9 @@ class Table(Sequence[dict[str, Any]]):
 
 def _row(experiment: "Experiment") -> dict[str, Any]:
     data = experiment.to_dict()
-    row = {name: data[name] for name in _FIRST[:3]} | {"created_at": experiment.created_at, "tags": data["tags"]}
+    row = {name: data[name] for name in _FIRST[:3]} | {"created_at": None, "tags": data["tags"]}
+    with contextlib.suppress(ValueError):  # a stranger may have written anything; ``problems`` names it
+        row["created_at"] = experiment.created_at
     for section in ("parameters", "metrics"):
         row |= _flat(data[section], f"{section}.")
     return row

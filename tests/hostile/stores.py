@@ -32,6 +32,8 @@ def sound(path, names=("good 0", "good 1", "good 2")):
     for number, name in enumerate(names):
         with project.log(name, notes="sound") as exp:
             exp.log_metric("number", number)
+            for step in range(100):
+                exp.log_metric("curve", number / 4, step=step)
             exp.log_parameter("deep", {"a": [1, {"b": None}]})
             exp.tag("sound")
             exp.log_test("women").log_metric("auc", number)
@@ -297,7 +299,81 @@ def deep_unknown_key(path, depth):
 
 LARGE = "x" * 10_000_000
 
+
+def segment(data, where, **more):
+    """Return what a record says of a file of points at `where` that holds `data`."""
+    return {"path": where, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "level": 0} | more
+
+
+def series_at(path, where):
+    """Add an experiment whose points are in a file that is none of points; the digest is the file's there."""
+    outside = outside_files(path)
+    log = min(inside(path).glob("log/*"))
+    data = log.read_bytes() if "{log}" in where else path.read_bytes() if "churn.json" in where else SECRET
+    where = where.format(outside=outside, log=f"log/{log.name}")
+    stored = {"summary": {"metrics.seen": SUMMARY}, "segments": [segment(data, where)] * 3}
+    return add(path, {"series.w": {"rank": 0, "attempt": 1} | stored})
+
+
+def series_of(path, data):
+    """Add an experiment with a file of points that holds what no writer writes."""
+    put_file(path, "series/bad/w-0.series", data)
+    stored = {"summary": {"metrics.seen": SUMMARY}, "segments": [segment(data, "series/bad/w-0.series")]}
+    return add(path, {"series.w": {"rank": 0, "attempt": 1} | stored})
+
+
+def column(count, **more):
+    """Return a file of points that says it holds `count` of them, and holds none."""
+    head = {"count": count, "step": {"first": 0, "by": 1}, "time": {"first": 0, "by": 1}, "value": "f8"} | more
+    return (
+        json.dumps(
+            {"format": "lazytrack/1", "kind": "series", "id": "w-0", "record": BAD, "points": {"metrics.seen": head}}
+        ).encode()
+        + b"\n"
+    )
+
+
+SUMMARY = {"count": 1, "min": 1, "max": 1, "last": 1, "last_step": 0}
+ODD_SERIES = {
+    "nothing": b"",
+    "JSON of a log": b'{"format":"lazytrack/1","kind":"log","id":"x"}\n',
+    "a list": b"[]\n",
+    "no line end": b'{"format":"lazytrack/1","kind":"series","points":{}}',
+    "text": "Grüße\n".encode("utf-16"),
+    "more points than bytes": column(3),
+    "more points than there are": column(2**62),
+    "a negative count": column(-5),
+    "steps beyond numbers": column(1, step={"first": 2**63, "by": 1}) + b"\0" * 8,
+    "steps by text": column(1, step={"first": 0, "by": "x"}) + b"\0" * 8,
+    "values of text": column(1, value="U8") + b"\0" * 8,
+    "more bytes than points": column(1) + b"\0" * 16,
+}
 ODD_FIELDS = {
+    "a series that is text": {"series.w": "x"},
+    "a series that is null": {"series.w": None},
+    "a series that is a list": {"series.w": [1]},
+    "a series without a writer": {"series.": {"rank": 0, "attempt": 1}},
+    "a series with dots": {"series.a.b": {"rank": 0, "attempt": 1}},
+    "a series of a negative rank": {"series.w": {"rank": -1, "attempt": 1}},
+    "a series of a huge rank": {"series.w": {"rank": 2**64 - 1, "attempt": 2**64 - 1, "from_step": -(2**63)}},
+    "a series that hides everything": {
+        "series.w": {"rank": 0, "attempt": 2**31 - 1, "from_step": -(2**53), "ranks": 0}
+    },
+    "a series of points of different lengths": {"series.w": {"recent": {"metrics.seen": {"step": [1], "time": []}}}},
+    "a series of points at the end of time": {
+        "series.w": {"recent": {"metrics.seen": {"step": [1], "time": [2**63 - 1], "value": [1]}}}
+    },
+    "a series of a summary of text": {"series.w": {"summary": {"metrics.seen": {"count": "x", "max_step": []}}}},
+    "a series of an empty summary": {"series.w": {"summary": {"metrics.seen": {}}}},
+    "a series of numbers that are none": {"series.w": {"recent": {"metrics.seen": {"step": "x", "time": 5}}}},
+    "a heartbeat that is a number": {"status": "running", "heartbeat": 5},
+    "a heartbeat that is no time": {"status": "running", "heartbeat": "yesterday"},
+    "a heartbeat at the end of time": {"status": "running", "heartbeat": "9999-12-31T23:59:59-14:00"},
+    "a parent that is a number": {"parent": 5},
+    "a parent that is itself": {"parent": BAD},
+    "a parent that is nobody": {"parent": "nobody"},
+    "a parent that is a path": {"parent": "../../churn.json"},
+    "output that is no text": {"artifacts.output": entry(b"[]", "artifacts/x", handler="json")},
     "a name that is a number": {"name": 5},
     "a name that is null": {"name": None},
     "a name that is a dict": {"name": {"first": "bad"}},
@@ -490,6 +566,8 @@ RUNNING = {
 HOSTILE = {
     **{f"an artifact path: {name}": partial(artifact_at, where=where) for name, where in PATHS.items()},
     **{f"an artifact name: {name!r}": partial(unsafe_name, name=name) for name in ("../x", "/x", "..", "C:\\x", "")},
+    **{f"a path of points: {name}": partial(series_at, where=where) for name, where in PATHS.items()},
+    **{f"points of {name}": partial(series_of, data=data) for name, data in ODD_SERIES.items()},
     **RUNNING,
     "a signed pickle moved to another experiment": moved_to_another_experiment,
     "a signed pickle moved to another name": moved_to_another_name,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def assert_sound_are_whole(path, numbers=range(3)):
     for number, exp in zip(numbers, found, strict=True):
         assert project[f"good-{number}"] is exp
         assert exp.metrics["number"] == number
+        assert exp.history("curve").value[:100] == [number / 4] * 100
         assert exp.parameters["deep"] == {"a": [1, {"b": None}]}
         assert exp.notes == "sound"
         assert "sound" in exp.tags
@@ -90,6 +92,12 @@ def assert_dependencies_lead_home_or_nowhere(exp):
         else:
             with warnings.catch_warnings(action="ignore"), pytest.raises(LookupError, match="cannot be reached"):
                 exp.dependencies[key]
+
+
+PROPERTIES = (
+    *("slug", "author", "last_updated", "last_updated_by", "status", "error", "path", "dependencies"),
+    *("heartbeat", "stale", "parent", "children", "rank", "attempt", "last_step", "output"),
+)
 
 
 # --- whatever is done ---
@@ -113,7 +121,13 @@ def touch(path, elsewhere):
                     repr(getattr(part, name, None))
                 except REFUSALS:
                     assert part in strangers(exp._owner)
-        for name in ("slug", "author", "last_updated", "last_updated_by", "status", "error", "path", "dependencies"):
+            for name in part.series:
+                try:
+                    assert part.history(name).to_numpy()["step"].tolist() == part.history(name).step
+                    repr((part.history(name).time, part.history(name), part.summary(name)))
+                except REFUSALS:
+                    assert part in strangers(exp._owner)
+        for name in PROPERTIES:
             try:
                 repr(getattr(exp, name))
             except REFUSALS:
@@ -149,6 +163,8 @@ def search(path, elsewhere):
     assert "nothing" not in project
     with pytest.raises(KeyError, match="nothing"):
         project["nothing"]
+    assert len(project.table()) == len(project)
+    assert len(project.as_of(datetime.now(UTC))) <= len(project)
     for name, why in project.problems.items():
         assert name
         assert why
@@ -231,9 +247,14 @@ def attach(path, elsewhere):
     project = Project(path, mode="a")
     slugs = [exp.slug for exp in project.experiments]
     for slug in slugs:
-        project.attach(slug).log_metric("more", 1)
+        project.attach(slug, rank=1).log_metric("more", 1, step=7)
     project.save()
+    resuming = Project(path, mode="a")
+    for slug in slugs:
+        assert resuming.resume(slug, step=50, rank=1).metrics["more"] == 1
+    resuming.save()
     stored = Project(path, mode="r")
+    assert [stored[f"good-{n}"].history("more", rank=1).value for n in range(3)] == [[1.0]] * 3
     assert [stored[slug].metrics["more"] for slug in slugs] == [1] * len(slugs)
     assert_sound_are_whole(path)
 
@@ -243,6 +264,8 @@ def edit(path, elsewhere):
     for exp in project.experiments:
         exp.tag("edited")
         exp.log_parameter("mine", {"a": 1})
+        for step in range(100):
+            exp.log_metric("my curve", 1.0, step=step)
         exp.log_artifact("mine", [exp.slug], handler="json")
         exp.log_test("mine").log_artifact("mine", [exp.slug], handler="pickle")
     save_what_can_be(project)
@@ -252,6 +275,7 @@ def edit(path, elsewhere):
         assert "edited" in exp.tags
         assert exp.parameters["mine"] == {"a": 1}
         if exp.name.startswith("good"):
+            assert len(exp.history("my curve")) == 100
             assert exp.load_artifact("mine") == exp.tests[-1].load_artifact("mine") == [exp.slug]
 
 
@@ -295,10 +319,12 @@ CHANGING = [merge_into, attach, edit, delete, start_empty, pack]
 def assert_nothing_came_from_outside(target):
     """Check that a store that took over a hostile one has its own files alone."""
     files = {file.relative_to(inside(target)) for file in inside(target).rglob("*") if file.is_file()}
-    assert {file.parts[0] for file in files} <= {"log", "packs", "artifacts"}
+    assert {file.parts[0] for file in files} <= {"log", "packs", "artifacts", "series"}
     for file in files:
         if file.parts[0] == "artifacts":
             assert not (inside(target) / file).read_bytes().startswith(b'{"format"')
+        elif file.parts[0] == "series":
+            assert b"secret" not in (inside(target) / file).read_bytes()
         else:
             assert len(file.parts) == 2
 
@@ -321,7 +347,7 @@ def test_whatever_is_done_nothing_runs_or_leaves_the_folder_or_hides_the_rest(pa
                 operation(path, elsewhere)
             assert not stores.marker_of(path).exists()
             assert contents(tmp_path, but=(inside(path), elsewhere)) == before
-            assert {file.name for file in inside(path).iterdir()} <= {"log", "packs", "artifacts"}
+            assert {file.name for file in inside(path).iterdir()} <= {"log", "packs", "artifacts", "series"}
         except Exception as error:  # noqa: BLE001  (each operation is to be heard)
             # The traceback of an endless recursion takes pytest minutes.
             failure = AssertionError(f"{type(error).__name__}: {error}")
@@ -653,7 +679,7 @@ def test_a_record_that_is_named_like_a_path_writes_nothing_outside(path, tmp_pat
     project["good-0"].log_artifact("mine", [1], handler="json")
     save_what_can_be(project)
     assert contents(tmp_path, but=[inside(path)]) == before
-    assert {file.name for file in inside(path).iterdir()} == {"log", "artifacts"}
+    assert {file.name for file in inside(path).iterdir()} == {"log", "artifacts", "series"}
     assert Project(path, mode="r")["good-0"].load_artifact("mine") == [1]
 
 

@@ -1,0 +1,146 @@
+"""Captured output: it is shown as ever, and kept."""
+# ruff: noqa: T201  (printing is the subject)
+
+import logging
+import sys
+import threading
+
+import pytest
+
+from lazytrack import Project
+from lazytrack.tracking import output
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path / "churn")
+
+
+def stored(project, name="run"):
+    return Project(project.fpath, mode="r")[name]
+
+
+def test_what_is_printed_is_shown_and_kept(project, capsys):
+    logger = logging.getLogger("test-output")
+    logger.addHandler(handler := logging.StreamHandler())  # which holds on to the stream there was before
+    try:
+        with project.log("run", capture=True) as exp:
+            print("to stdout", 1)
+            print("to stderr", file=sys.stderr)
+            sys.stdout.writelines(["Grüße\n", "ε"])
+            logger.warning("a warning")
+        print("after it")
+    finally:
+        logger.removeHandler(handler)
+    project.save()
+    shown = capsys.readouterr()
+    assert shown.out == "to stdout 1\nGrüße\nεafter it\n"
+    assert shown.err == "to stderr\na warning\n"
+    assert exp.output == stored(project).output == "to stdout 1\nto stderr\nGrüße\nεa warning\n"
+    [artifact] = stored(project).artifacts
+    assert (artifact.name, artifact.alias, artifact.fname) == ("output", "text", "output.txt")
+    assert stored(project).load_artifact("output") == exp.output
+
+
+def test_the_streams_are_as_they_were_afterwards(project):
+    before = sys.stdout, sys.stdout.write
+    with project.log("run", capture=True):
+        assert sys.stdout is before[0]
+        assert sys.stdout.write != before[1]
+    assert (sys.stdout, sys.stdout.write) == before
+
+
+def test_runs_within_each_other_each_keep_what_was_printed_meanwhile(project, capsys):
+    with project.log("outer", capture=True) as outer:
+        print("one")
+        with project.log("inner", capture=True) as inner:
+            print("two")
+        print("three")
+    assert outer.output == "one\ntwo\nthree\n"
+    assert inner.output == "two\n"
+    assert capsys.readouterr().out == "one\ntwo\nthree\n"
+
+
+def test_captures_that_end_in_another_order_undo_nothing_of_each_other(project, capsys):
+    first, second = project.log("first", capture=True), project.log("second", capture=True)
+    with second, first:
+        pass
+    with first, second:
+        pass
+    print("after")
+    assert (first.output, second.output) == ("", "")
+    assert capsys.readouterr().out == "after\n"
+
+
+def test_each_save_writes_what_there_is(project):
+    exp = project.log("run", capture=True)
+    for line in range(3):
+        print(line)
+        project.save()
+        assert stored(project).output == "".join(f"{n}\n" for n in range(line + 1))
+    with exp:
+        pass
+
+
+def test_long_output_goes_to_several_artifacts_so_that_a_save_writes_little(project, monkeypatch):
+    monkeypatch.setattr(output, "_PART", 10)
+    with project.log("run", capture=True) as exp:
+        for line in range(10):
+            print(f"line {line}")
+            project.save()
+    project.save()
+    found = stored(project)
+    assert [artifact.name for artifact in found.artifacts] == ["output", *(f"output-{n}" for n in range(2, 8))]
+    assert found.output == exp.output == "".join(f"line {n}\n" for n in range(10))
+    assert all(len(found.load_artifact(artifact.name)) <= 10 for artifact in found.artifacts)
+
+
+def test_a_run_that_goes_on_and_other_ranks_add_theirs(project):
+    with project.log("run", capture=True):
+        print("first")
+    project.save()
+    with project.resume("run", capture=True):
+        print("second")
+    project.save()
+    other = Project(project.fpath)
+    with other.attach("run", rank=3, capture=True):
+        print("third")
+    other.save()
+    found = stored(project)
+    assert [artifact.name for artifact in found.artifacts] == ["output", "output-2", "output-rank3"]
+    assert found.output == "first\nsecond\nthird\n"
+
+
+def test_threads_may_print_while_it_is_saved(project):
+    with project.log("run", capture=True) as exp:
+        threads = [threading.Thread(target=lambda: [print("x" * 10) for _ in range(500)]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            project.save()
+    assert exp.output.count("x") == 15_000
+
+
+class Stubborn:
+    """A stream of which nothing can be replaced."""
+
+    __slots__ = ()
+
+    def write(self, text):
+        pass
+
+
+def test_a_program_without_streams_or_with_stubborn_ones_runs_all_the_same(project, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", Stubborn())
+    with pytest.warns(UserWarning, match="is shown and not kept"), project.log("run", capture=True) as exp:
+        pass
+    assert exp.output == ""
+
+
+def test_a_deleted_run_keeps_nothing_more(project):
+    with project.log("run", capture=True) as exp:
+        project.delete(exp.slug)
+        print("into the void")
+        project.save()
+    assert len(project) == 0

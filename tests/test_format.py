@@ -36,8 +36,18 @@ def write_store(folder):
         test.log_artifact("curve", [1], handler="json")
         exp.log_artifact("model", {1, 2}, handler="pickle")
         exp.notes = "a note"
+        for step in range(10):
+            exp.log_metric("few", math.nan if step == 3 else step, step=step)
         exp.dependencies["many"] = project["many"]
     project.save()
+    with project.log("long", parent=exp, autosave=60) as long:
+        for step in range(1000):
+            long.log_metric("loss", 1 / (step + 1), step=step * step)
+            long.log_metric("small", step % 3, step=step)
+    long = Project(folder).resume("long", step=500, rank=2, ranks=4)
+    long.log_metric("loss", -math.inf, step=500)
+    long._owner.save()
+    project.refresh()
     exp.tags.remove("a")
     del exp.tests[0]
     exp.log_artifact("model", {3}, handler="pickle", overwrite=True)
@@ -56,6 +66,25 @@ def test_every_file_the_code_writes_matches_the_schema_of_the_page(tmp_path):
         VALIDATOR.validate(document)
         kinds.add(document["kind"])
     assert kinds == {"project", "log", "pack"}
+    heads = [path.read_bytes().partition(b"\n")[0] for path in tmp_path.glob("project/series/*/*")]
+    assert heads
+    for head in heads:
+        VALIDATOR.validate(json.loads(head))
+
+
+def test_the_page_reads_a_file_of_points_as_the_code_does(tmp_path):
+    write_store(tmp_path)
+    code = next(block for block in PAGE.read_text().split("```") if "def read_points" in block)
+    names = {}
+    exec(code.removeprefix("python"), names)
+    [path] = tmp_path.glob("project/series/long-*/*")
+    exp = Project(tmp_path, mode="r")["long"]
+    for name in ("loss", "small"):
+        columns = names["read_points"](path)[f"metrics.{name}"]
+        history = exp.history(name, rank=0)
+        assert columns["value"].tolist() == history.value
+        assert columns["step"].tolist() == history.step
+        assert columns["time"].tolist() == history.columns().time.tolist()
 
 
 def test_the_examples_of_the_page_match_its_schema():
@@ -89,6 +118,11 @@ def test_a_store_of_every_format_opens_and_shows_what_it_always_did(version, tmp
         for found, want in zip(shown, expected["experiments"], strict=True)
     ] == (expected["experiments"])
     assert project.problems == expected["problems"]
+    for which, points in expected.get("histories", {}).items():
+        slug, _, name = which.partition(" ")
+        history = project[slug].history(name)
+        found = [history.step, history.columns().time.tolist(), codec.store_number(history.value), history.rank]
+        assert found == [points[column] for column in ("step", "time", "value", "rank")]
     if signed := expected.get("signed_by"):
         monkeypatch.setenv("LAZYTRACK_SIGNING_KEY", signed)
     for which, value in expected["artifacts"].items():

@@ -235,7 +235,8 @@ class Catalog(Owner):
         """Return the experiments' slugs, oldest first, without reading anything."""
         created = self._journal.created()
         stored = [slug for slug, at in created.items() if at and slug not in self._hidden and slug[0] != "."]
-        stored.sort(key=created.__getitem__)  # type: ignore[arg-type]  # those without a time are not among them
+        times = self._journal.column("created_at")  # which tells apart those of one save
+        stored.sort(key=lambda slug: (created[slug], str(times[slug]), slug))
         with self._lock:
             return stored + [slug for slug in self._experiments if slug not in created]
 

@@ -1,0 +1,39 @@
+"""The examples run in an empty folder, each as a user starts it, and say what they promise."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SAY = {
+    "compare_models.py": ["gradient boosting", "auc"],
+    "quickstart.py": ["completed", "{'approve': 0.7, 'review': 0.4}"],
+    "killed_and_resumed.py": [
+        "killed: status running",
+        "killed: completed, History('loss', 150 points, steps 0 to 149",
+        "the curves are the same",
+        "attempt 3 begins at step",
+    ],
+    "eight_ranks.py": ["federated: completed", "1200 points, steps 0 to 149, 8 ranks", "rank 7: 150 steps"],
+}
+
+
+def test_there_is_a_test_for_each_example():
+    assert SAY.keys() == {path.name for path in EXAMPLES.glob("*.py")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", SAY)
+def test_an_example_runs_and_says_what_it_promises(example, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / example, "a folder"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [words for words in SAY[example] if words not in done.stdout] == [], done.stdout

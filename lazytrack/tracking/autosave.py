@@ -4,11 +4,11 @@ import enum
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -81,14 +81,12 @@ class Autosave(threading.Thread):
         try:
             while not self._over:
                 if word is _Word.PROCESS_ENDS:
-                    experiment._end_with_process(_last_exception())
-                    if not self._save_within(_PATIENCE_SECONDS):
+                    if not self._save_within(_PATIENCE_SECONDS, first=experiment._end_with_process):
                         warn(f"the process ends, and what is not saved of {experiment.slug} is lost")
                     break
                 if word is _Word.TERMINATED:
                     stopped = True
-                    experiment._stop()
-                    self._save_within(_PATIENCE_WHEN_TERMINATED)
+                    self._save_within(_PATIENCE_WHEN_TERMINATED, first=experiment._stop)
                     _signals.is_saved(self)
                 elif self._save() and not experiment.dirty:
                     ended = ended or word is _Word.BLOCK_ENDED or (not stopped and experiment._has_ended())
@@ -107,10 +105,12 @@ class Autosave(threading.Thread):
         except queue.Empty:
             return _Word.NOTHING
 
-    def _save(self) -> bool:
-        """Save what has changed, or a sign of life; tell whether all is saved."""
+    def _save(self, first: Callable[[], None] | None = None) -> bool:
+        """Save what has changed, or a sign of life; tell whether all is saved. `first` may change something."""
         experiment = self._experiment
         try:
+            if first is not None:
+                first()
             experiment._gather()
             if experiment.dirty or time.monotonic() - self._heard >= HEARTBEAT_SECONDS - self.seconds:
                 experiment._beat()
@@ -127,17 +127,12 @@ class Autosave(threading.Thread):
         self._failing = False
         return True
 
-    def _save_within(self, seconds: float) -> bool:
+    def _save_within(self, seconds: float, first: Callable[[], None]) -> bool:
         """Save, and where that fails try again for a while; tell whether all is saved."""
         until = time.monotonic() + seconds
-        while not (saved := self._save()) and time.monotonic() < until:
+        while not (saved := self._save(first)) and time.monotonic() < until:
             time.sleep(min(self.seconds, _PAUSE_SECONDS))
         return saved
-
-
-def _last_exception() -> BaseException | None:
-    """Return what has ended the program; None where it came to its end, or somebody sits before it."""
-    return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
 
 
 def warn(message: str) -> None:
@@ -166,7 +161,11 @@ def _prepare_process() -> None:
 
 
 def _await_end() -> None:
-    threading.main_thread().join()
+    thread: threading.Thread | None = threading.main_thread()
+    while thread is not None:  # others may go on when the main one has come to its end
+        thread.join()
+        alive = (t for t in threading.enumerate() if not t.daemon and not isinstance(t, Autosave))
+        thread = next((t for t in alive if t is not threading.main_thread()), None)
     for autosave in list(_running):
         autosave.tell(_Word.PROCESS_ENDS)
 

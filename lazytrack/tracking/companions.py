@@ -69,6 +69,11 @@ class Companions:
             if companion is not None:
                 companion.start()
 
+    def leave(self) -> None:
+        """Go along no more, in a forked child, where the threads do not exist."""
+        if self.capture is not None:
+            self.capture.let_go()
+
     def finish(self) -> None:
         """End, and have autosave save for the last time."""
         if self._sampler is not None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -272,10 +273,10 @@ class Experiment(Record):
         """Tell whether nothing more is going to be logged: somebody said how it ended, and is in no block."""
         return self.status != "running" and not self._in_block
 
-    def _end_with_process(self, error: BaseException | None) -> None:
-        """Note how it ended where no block did."""
+    def _end_with_process(self) -> None:
+        """Note how it ended where no block did: by what has ended the program, unless somebody sits before it."""
         if self.status == "running":
-            self._end(error)
+            self._end(None if hasattr(sys, "ps1") else getattr(sys, "last_value", None))
 
     # --- as data ---
 

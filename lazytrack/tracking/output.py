@@ -37,11 +37,15 @@ class Capture:
                 self._restore.append(_tee(stream, self._new))
 
     def stop(self) -> None:
-        """Keep nothing more."""
+        """Keep nothing more than there is."""
+        self.let_go()
+        self.pull()
+
+    def let_go(self) -> None:
+        """Leave the streams as they were."""
         for restore in self._restore:
             restore()
         self._restore = []
-        self.pull()
 
     def pull(self) -> None:
         """Make what was written since the last time part of the experiment, to be saved."""

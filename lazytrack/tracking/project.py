@@ -300,6 +300,10 @@ class Project(Runs):
         self._journal.reset_lock()
         for experiment in {**self._dirty, **self._experiments}.values():
             experiment._ledger.inherit()
+            if experiment._companions is not None:
+                experiment._companions.leave()
+                experiment._companions = None
+        self._capturing = {}
         self._inherited = self._not_stored()
         self._dirty, self._doomed, self._adopted, self._cleared = {}, set(), {}, set()
 

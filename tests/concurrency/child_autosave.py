@@ -2,7 +2,8 @@
 
 Arguments: the project, and how to end: ``wait`` (until it is ended), ``return``, ``raise``, ``exit`` (by a block that
 raises SystemExit), ``handler`` (wait, with a SIGTERM handler of its own), ``graceful`` (a handler that asks the loop
-to end), ``chain`` (a handler that is installed later and calls the one before), ``thread`` (logs from another thread).
+to end), ``chain`` (a handler that is installed later and calls the one before), ``thread`` (logs
+from another thread), ``thread that goes on`` (when the main one has come to its end).
 """
 
 import signal
@@ -23,17 +24,19 @@ def wait():
         time.sleep(0.01)
 
 
+HANDLERS = {"handler": lambda _: sys.exit(40), "graceful": lambda stop: stop.set()}
+
+
 def main(path, how):
     project = Project(path)
     stop = threading.Event()
-    if how == "handler":
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(40))
-    if how == "graceful":
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    if how == "thread":
-        thread = threading.Thread(target=log, args=(project,))
+    if how in HANDLERS:
+        signal.signal(signal.SIGTERM, lambda *_: HANDLERS[how](stop))
+    if how in {"thread", "thread that goes on"}:
+        thread = threading.Thread(target=log_late if "on" in how else log, args=(project,))
         thread.start()
-        thread.join()
+        if how == "thread":
+            thread.join()
         say("logged")
         return
     if how in {"handler", "graceful", "exit"}:
@@ -64,6 +67,13 @@ def log(project):
     exp = project.log("run", autosave=60)
     log_to(exp)
     return exp
+
+
+def log_late(project):
+    exp = project.log("run", autosave=60)
+    threading.main_thread().join()
+    time.sleep(0.2)
+    log_to(exp)
 
 
 def log_to(exp):

@@ -193,7 +193,7 @@ def test_logging_goes_on_while_a_save_hangs(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["return", "thread"])
+@pytest.mark.parametrize("how", ["return", "thread", "thread that goes on"])
 def test_a_program_that_comes_to_its_end_has_saved_everything(tmp_path, start, how):
     path = tmp_path / "churn.json"
     assert finish(start("child_autosave.py", path, how)) == ["logged\n"]

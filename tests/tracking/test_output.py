@@ -2,6 +2,7 @@
 # ruff: noqa: T201  (printing is the subject)
 
 import logging
+import os
 import sys
 import threading
 
@@ -136,6 +137,25 @@ def test_a_program_without_streams_or_with_stubborn_ones_runs_all_the_same(proje
     with pytest.warns(UserWarning, match="is shown and not kept"), project.log("run", capture=True) as exp:
         pass
     assert exp.output == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_what_a_forked_child_prints_is_its_own(project):
+    with project.log("run", capture=True) as exp:
+        print("before")
+        changed = sys.stdout.write
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                assert sys.stdout.write != changed
+                print("in the child")
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+    assert exp.output == "before\n"
 
 
 def test_a_deleted_run_keeps_nothing_more(project):

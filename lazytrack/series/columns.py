@@ -45,6 +45,10 @@ class Columns:
         """Return the same points, apart from these."""
         return Columns(self.step, self.time, self.value)
 
+    def fill(self, step: Any, time: Any, value: Any) -> None:
+        """Put the points into numpy arrays of int64, int64 and float64."""
+        step[:], time[:], value[:] = self.step, self.time, self.value
+
     def extend(self, other: "Columns") -> None:
         """Add points behind these."""
         self.step.extend(other.step)
@@ -157,18 +161,19 @@ class _Column:
         column = _from_raw(self.kind, data[self.start : self.start + self.size])
         return column if self.first is None else accumulate(column, initial=self.first)
 
-    def array_in(self, data: memoryview, count: int) -> Any:
+    def fill(self, data: memoryview, out: Any) -> None:
         np = extras.load("numpy")
         if self.kind is None:
-            return np.arange(count) * self.by + self.first
+            out[0], out[1:] = self.first, self.by
+            out.cumsum(out=out)
+            return
         column = np.frombuffer(data, dtype="<" + self.kind, count=self.items, offset=self.start)
         if self.first is None:
-            return column.astype("f8")
-        result = np.empty(count, dtype="i8")
-        result[0] = self.first
-        np.cumsum(column, out=result[1:])
-        result[1:] += self.first
-        return result
+            out[:] = column
+        else:
+            out[0] = self.first
+            column.cumsum(dtype="i8", out=out[1:])
+            out[1:] += self.first
 
 
 class Packed:
@@ -223,9 +228,10 @@ class Packed:
         except OverflowError as error:
             raise ValueError("has a column of integers that are too large") from error
 
-    def arrays(self) -> list[Any]:
-        """Return steps, times and values as numpy arrays of int64, int64 and float64."""
-        return [column.array_in(self._data, self.count) for column in self._columns]
+    def fill(self, step: Any, time: Any, value: Any) -> None:
+        """Put the points into numpy arrays of int64, int64 and float64."""
+        for column, out in zip(self._columns, (step, time, value), strict=True):
+            column.fill(self._data, out)
 
 
 def _raw(column: "array[Any]") -> bytes:

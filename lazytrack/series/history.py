@@ -5,7 +5,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import accumulate, islice
 from operator import gt
 from typing import TYPE_CHECKING, Any
 
@@ -164,20 +164,24 @@ class History:
         return columns, ranks
 
     def _arrays(self, np: Any) -> list[Any]:
-        parts: list[list[Any]] = []
-        for piece in self._pieces:
-            points = piece.points
-            if isinstance(points, Columns):
-                arrays = [np.array(points.step), np.array(points.time), np.array(points.value)]
-            else:
-                arrays = points.arrays()
+        ends = list(accumulate((len(piece.points) for piece in self._pieces), initial=0))
+        columns = [
+            np.empty(ends[-1], "i8"),
+            np.empty(ends[-1], "i8"),
+            np.empty(ends[-1], "f8"),
+            np.zeros(ends[-1], "i8"),
+        ]
+        kept = None
+        for piece, start, end in zip(self._pieces, ends, ends[1:], strict=False):
+            step, time, value, rank = (column[start:end] for column in columns)
+            piece.points.fill(step, time, value)
+            if piece.rank:
+                rank[:] = piece.rank
             if not piece.is_whole:
-                kept = (arrays[0] < piece.before_step) & (arrays[1] <= piece.until)
-                arrays = [column[kept] for column in arrays]
-            parts.append([*arrays, np.full(len(arrays[0]), piece.rank)])
-        if not parts:
-            return [np.empty(0, "i8"), np.empty(0, "i8"), np.empty(0, "f8"), np.empty(0, "i8")]
-        columns = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+                kept = np.ones(ends[-1], dtype=bool) if kept is None else kept
+                kept[start:end] = (step < piece.before_step) & (time <= piece.until)
+        if kept is not None:
+            columns = [column[kept] for column in columns]
         if (columns[0][1:] < columns[0][:-1]).any():
             order = np.argsort(columns[0], kind="stable")
             columns = [column[order] for column in columns]

@@ -187,6 +187,48 @@ def test_threads_may_log_one_metric_while_another_saves(project):
     assert sorted(zip(history.step, history.value, strict=True)) == expected
 
 
+def test_points_that_are_logged_while_others_are_saved_wait_for_the_next_save(project, monkeypatch):
+    exp = project.log("run")
+    log_curve(exp, 100)
+    create = type(project._journal.files).create
+
+    def log_meanwhile(self, path, data):
+        create(self, path, data)
+        if len(exp.history("loss")) < 110:
+            log_curve(exp, 5, start=len(exp.history("loss")))
+
+    monkeypatch.setattr(type(project._journal.files), "create", log_meanwhile)
+    project.save()
+    assert exp.dirty
+    assert exp.history("loss").step == list(range(110))
+    project.save()
+    assert not exp.dirty
+    assert again(project).history("loss").step == list(range(110))
+
+
+def test_a_value_without_a_step_between_points_stops_none_of_them(project):
+    exp = project.log("run")
+    exp.log_metric("loss", 0.0, step=0)
+    project.save()
+    exp.log_metric("loss", 5.0)
+    exp.log_metric("loss", 1.0, step=1)
+    project.save()
+    exp.log_metric("other", 5.0, step=0)
+    exp.metrics["loss"] = 7.0
+    exp.log_metric("loss", 2.0, step=2)
+    project.save()
+    assert again(project).history("loss").value == [0.0, 1.0, 2.0]
+    assert again(project).metrics == {"loss": 2.0, "other": 5.0}
+
+
+def test_a_run_that_is_about_to_be_deleted_refuses_points(project):
+    exp = project.log("run")
+    exp.log_metric("loss", 0.0, step=0)
+    project.delete(exp.slug)
+    with pytest.raises(LookupError):
+        exp.log_metric("loss", 1.0, step=1)
+
+
 # --- storage that fails ---
 
 
@@ -412,6 +454,22 @@ def test_as_of_a_time_the_project_is_as_it_was(project, monkeypatch):
             assert other.history("loss").step == list(range(hour + 1))
     with pytest.raises(TypeError, match="time must be a datetime"):
         now.as_of("yesterday")
+
+
+def test_as_of_a_time_histories_are_whole_after_packing_too(project):
+    exp = project.log("run")
+    for start in (0, 100):
+        log_curve(exp, 100, start=start)
+        project.save()
+    times = exp.history("loss").time
+    for name in range(3):
+        project.log(f"more {name}")
+        project.save()
+    project._journal.pack(everything=True)
+    for path in project._journal.files.names("log"):
+        project._journal.files.remove([f"log/{path}"])  # as packing does ten minutes later
+    past = Project(project.fpath).as_of(times[149])
+    assert past["run"].history("loss").step == list(range(150))
 
 
 def test_histories_end_at_the_time_that_is_asked_for(project, monkeypatch):

@@ -64,13 +64,14 @@ def test_runs_within_each_other_each_keep_what_was_printed_meanwhile(project, ca
 
 def test_captures_that_end_in_another_order_undo_nothing_of_each_other(project, capsys):
     first, second = project.log("first", capture=True), project.log("second", capture=True)
-    with second, first:
-        pass
-    with first, second:
-        pass
+    with second:
+        with first:
+            pass
+        print("between")
     print("after")
-    assert (first.output, second.output) == ("", "")
-    assert capsys.readouterr().out == "after\n"
+    assert (first.output, second.output) == ("", "between\n")
+    assert first._companions.capture._new == [], "nothing is held that nobody wants"
+    assert capsys.readouterr().out == "between\nafter\n"
 
 
 def test_each_save_writes_what_there_is(project):

@@ -148,6 +148,19 @@ def test_a_run_goes_on_again_and_again(project, run):
     assert exp.attempt == 4
 
 
+def test_attempts_are_counted_from_what_is_there_now(project, run):
+    early = opened(project)
+    assert early["run"].last_step == 149
+    for _ in range(2):
+        mine = opened(project)
+        log(mine.resume("run", step=140), range(140, 150), by=3.0)
+        mine.save()
+    exp = early.resume("run", step=145)
+    assert exp.attempt == 4
+    early.save()
+    assert opened(project)["run"].history("loss").step == list(range(145))
+
+
 def test_without_a_step_everything_counts(project, run):
     mine = opened(project)
     exp = mine.resume("run")

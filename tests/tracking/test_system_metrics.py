@@ -126,6 +126,7 @@ def test_a_machine_that_fails_ends_the_sampling_and_not_the_run(project, monkeyp
         with project.log("run", system_metrics=0.01) as exp:
             until(lambda: samplers() == [])
             exp.log_metric("loss", 1.0)
+    assert len(caught) == 1
     assert re.match("system metrics of run-.* end: no such counter", str(caught[0].message))
     project.save()
     assert Project(project.fpath, mode="r")["run"].metrics == {"loss": 1.0}

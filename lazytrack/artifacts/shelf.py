@@ -15,8 +15,6 @@ from lazytrack.files import Files
 
 _BUFFER_BYTES = 2**20
 _FOLDER = "artifacts"
-_SERIES = "series"
-"""Files of points are copied as those of artifacts are."""
 _LONGEST_PATH = 4096
 _log = logging.getLogger(__name__)
 
@@ -75,18 +73,23 @@ class Shelf:
         self._checked[stored.path] = self._files.stat(stored.path).modified
         return stored
 
-    def copy(self, stored: StoredFile, source: "Shelf") -> None:
+    def copy(self, stored: StoredFile, source: "Shelf", folder: str = _FOLDER) -> None:
         """Copy a file from another store to the same place in this one, its bytes checked on the way.
+
+        Parameters
+        ----------
+        folder
+            Where it has to be: files of points are copied as those of artifacts are.
 
         Raises
         ------
         ArtifactLoadError
             When it is gone there or holds other bytes, or the place is taken here; then nothing is written.
         UnsafePathError
-            When the record points out of the store.
+            When the record points out of `folder`.
         """
-        _check_path(stored.path)
-        if self.holds(stored):
+        _check_path(stored.path, folder)
+        if self.holds(stored, folder):
             return
         if self._exists(stored.path):  # it is somebody else's, whatever the record says
             raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
@@ -113,7 +116,7 @@ class Shelf:
         stored = artifact.stored
         if stored is None:
             raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet: save the project first")
-        _check_path(stored.path)
+        _check_path(stored.path, _FOLDER)
         what = f"artifact {artifact.name!r}"
         with self.open(stored.path, what) as raw:
             # The same open file is checked and then read: one put in its place in between is not looked at.
@@ -164,14 +167,14 @@ class Shelf:
             return False
         return True
 
-    def holds(self, stored: StoredFile) -> bool:
+    def holds(self, stored: StoredFile, folder: str = _FOLDER) -> bool:
         """Tell whether a file is there with the bytes that its record says.
 
         One that this process did not write is read: its record may be wrong, and what is saved now must not be lost
         to that.
         """
         try:
-            _check_path(stored.path)
+            _check_path(stored.path, folder)
             found_there = self._files.stat(stored.path)
             if found_there.size != stored.size:
                 return False
@@ -187,17 +190,17 @@ class Shelf:
         return True
 
 
-def _check_path(path: str) -> None:
-    """Refuse a path that a record must not name: any but those of artifact files.
+def _check_path(path: str, folder: str) -> None:
+    """Refuse a path that a record must not name: any but those of files in `folder`.
 
     Raises
     ------
     UnsafePathError
-        When it is outside the folder of the artifacts.
+        When it is outside of it.
     """
     naming.check_inside(path)
-    if not path.startswith((f"{_FOLDER}/", f"{_SERIES}/")) or len(path) > _LONGEST_PATH:
-        raise UnsafePathError(f"path {path[:200]!r} is no artifact's: those are below {_FOLDER!r}")
+    if not path.startswith(f"{folder}/") or len(path) > _LONGEST_PATH:
+        raise UnsafePathError(f"path {path[:200]!r} is no artifact's: those are below {folder!r}")
 
 
 def _digest(raw: IO[bytes]) -> str:

@@ -58,24 +58,27 @@ class History:
         self.name = name
         self._pieces = pieces
 
-    @property
+    @functools.cached_property
     def step(self) -> list[int]:
         """The steps."""
         return self._columns[0].step.tolist()
 
-    @property
+    @functools.cached_property
     def time(self) -> list[datetime]:
         """When each was logged; aware, in UTC, to the microsecond."""
-        return [naming.from_micros(micros) for micros in self._columns[0].time]
+        try:
+            return [naming.from_micros(micros) for micros in self._columns[0].time]
+        except OverflowError as error:
+            raise ValueError(f"the history of {self.name!r} holds a time that is none") from error
 
-    @property
+    @functools.cached_property
     def value(self) -> list[float]:
         """The values."""
         return self._columns[0].value.tolist()
 
-    @property
+    @functools.cached_property
     def rank(self) -> list[int]:
-        """Which of several processes logged each: 0 where there was one."""
+        """Which of several processes logged each: 0 where there was one, -1 for one that had no rank."""
         return self._columns[1].tolist()
 
     def columns(self) -> Columns:

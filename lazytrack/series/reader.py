@@ -1,13 +1,37 @@
 """The reading side: the points that several writers have logged to one experiment."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+
+import attrs
 
 from lazytrack.files import Files, is_of_the_file
 from lazytrack.series import segment as file
 from lazytrack.series.columns import Columns, Packed
+from lazytrack.series.entries import Segment, Stock
 from lazytrack.series.history import Piece
-from lazytrack.series.log import Log, Segment, cuts
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """The points of one metric that one writer has logged.
+
+    Parameters
+    ----------
+    rank
+        Of the writer, -1 where it has none.
+    before_step
+        From which step on they do not count.
+    stock
+        Those that are stored, among others.
+    unsaved
+        Those that are not.
+    """
+
+    rank: int
+    before_step: float
+    stock: Stock
+    unsaved: Columns
 
 
 class Reader:
@@ -21,24 +45,16 @@ class Reader:
         self._read: dict[str, dict[str, Packed]] = {}
 
     def pieces(
-        self,
-        field: str,
-        logs: Mapping[str, Log],
-        unsaved: Mapping[str, Columns],
-        *,
-        until: float,
-        where: Callable[[Segment], Files],
+        self, field: str, sources: Sequence[Source], *, until: float, where: Callable[[Segment], Files]
     ) -> tuple[list[Piece], dict[str, str]]:
-        """Return the points of one metric, ordered by rank and attempt, and each file that is damaged with the reason.
+        """Return the points of one metric, in the order of the sources, and what is damaged: files with the reason.
 
         Parameters
         ----------
         field
             The metric, as the record names it.
-        logs
-            What each writer has logged, by its id.
-        unsaved
-            Points that are not stored, by writer.
+        sources
+            What each writer has logged.
         until
             The last time that counts, in microseconds since 1970.
         where
@@ -49,11 +65,11 @@ class Reader:
         OSError
             When the storage cannot be read.
         """
-        segments = [segment for log in logs.values() for segment in log.segments if field in log.summary]
-        read = {s.path: self._read[s.path] for s in segments if s.path in self._read}
+        segments = {segment.path: segment for source in sources for segment in source.stock.segments}
+        read = {path: self._read[path] for path in segments if path in self._read}
         damaged: dict[str, str] = {}
         places: dict[str, tuple[Files, list[Segment]]] = {}
-        for segment in segments:
+        for segment in segments.values():
             if segment.path not in read:
                 files = where(segment)
                 places.setdefault(files.url, (files, []))[1].append(segment)
@@ -62,16 +78,15 @@ class Reader:
             read |= news
             damaged |= wrong
         self._read = read
-        hidden = cuts(logs, field)
         pieces = []
-        for writer, log in sorted(logs.items(), key=lambda item: (item[1].rank, item[1].attempt, item[0])):
-            parts: Iterable[Columns | Packed | None] = [
-                *(read[path].get(field) for path in dict.fromkeys(s.path for s in log.segments) if path in read),
-                log.recent.get(field),
-                unsaved.get(writer),
-            ]
+        for source in sources:
+            paths = dict.fromkeys(segment.path for segment in source.stock.segments)
+            stored = [read[path].get(field) for path in paths if path in read]
+            parts: list[Columns | Packed | None] = [*stored, source.stock.recent.get(field), source.unsaved]
             pieces += [
-                Piece(rank=log.rank, points=part, before_step=hidden[writer], until=until) for part in parts if part
+                Piece(rank=source.rank, points=points, before_step=source.before_step, until=until)
+                for points in parts
+                if points
             ]
         return pieces, damaged
 

@@ -54,6 +54,10 @@ class Summary:
             max_step=max_step,
         )
 
+    def ends_before(self, step: float) -> bool:
+        """Tell whether all points are of earlier steps."""
+        return self.max_step is None or self.max_step < step
+
     def __add__(self, later: "Summary") -> "Summary":
         """Return the summary of these points and of others, which are the later ones where steps are equal."""
         newest = self if _greatest(self.last_step, later.last_step) != later.last_step else later

@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
+from typing import Any
 
 import attrs
 
@@ -11,7 +12,7 @@ from lazytrack import naming
 from lazytrack.files import Files
 from lazytrack.series import segment as file
 from lazytrack.series.columns import Columns
-from lazytrack.series.log import FOLDER, SERIES, Log, Segment
+from lazytrack.series.entries import FOLDER, SERIES, SUMMARIES, Role, Segment, Stock, summary_to_stored
 from lazytrack.series.reader import read_segments
 from lazytrack.series.summary import Summary
 
@@ -24,6 +25,28 @@ _LARGEST = 16_000_000
 _logger = logging.getLogger(__name__)
 
 
+@attrs.frozen(kw_only=True)
+class Written:
+    """What a record is to say of the points of one writer.
+
+    Parameters
+    ----------
+    stock
+        Where they are.
+    summaries
+        Of the metrics that have more points than before.
+    """
+
+    stock: Stock
+    summaries: Mapping[str, Summary]
+
+    def fields(self, writer: str) -> dict[str, Any]:
+        """Return it as the fields of the record, for the writer of this id."""
+        of_metrics = {f"{SUMMARIES}{writer}.{f}": summary_to_stored(summary) for f, summary in self.summaries.items()}
+        return {SERIES + writer: self.stock.to_stored(), **of_metrics}
+
+
+@attrs.define
 class Writer:
     """One process that logs points to one experiment.
 
@@ -31,28 +54,30 @@ class Writer:
     ----------
     record
         The experiment.
-    log
-        What it begins with: its rank and attempt, and where it goes on from.
+    role
+        Which of the processes that log to it this is.
     """
 
-    def __init__(self, record: str, log: Log | None = None) -> None:
-        self.id = naming.unique()
-        self.field = SERIES + self.id
-        """Of the record, which holds `log`."""
-        self.log = log or Log()
-        """What is stored."""
-        self._record = record
-        self._numbers = count()
+    record: str
+    role: Role
+    id: str = attrs.field(factory=naming.unique, init=False)
+    stock: Stock = attrs.field(factory=Stock, init=False)
+    """Where the points are that are stored."""
+    summaries: dict[str, Summary] = attrs.field(factory=dict, init=False)
+    """Of the points that are stored, by metric as the record names it."""
+    is_noted: bool = attrs.field(default=False, init=False)
+    """Whether the record says, or is about to say, which one this is."""
+    _numbers: Iterator[int] = attrs.field(factory=count, init=False)
 
-    def with_points(self, unsaved: Mapping[str, Columns]) -> Log:
+    def with_points(self, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored, with points that are not, all in the record."""
-        summary, recent = dict(self.log.summary), dict(self.log.recent)
+        recent, summaries = dict(self.stock.recent), {}
         for field, points in unsaved.items():
-            summary[field] = summary.get(field, Summary()) + Summary.of(points.step, points.value)
+            summaries[field] = self.summaries.get(field, Summary()) + Summary.of(points.step, points.value)
             recent[field] = _joined([recent[field], points]) if field in recent else points
-        return attrs.evolve(self.log, summary=summary, recent=recent)
+        return Written(stock=attrs.evolve(self.stock, recent=recent), summaries=summaries)
 
-    def write(self, files: Files, unsaved: Mapping[str, Columns]) -> Log:
+    def write(self, files: Files, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored, with points that are not; where they are many, write a file of them.
 
         With the eighth file of a level, all of these become one. Files that are no longer named stay where they are:
@@ -65,17 +90,18 @@ class Writer:
         UnsafePathError
             When the record's name would lead out of the store.
         """
-        log = self.with_points(unsaved)
-        if sum(map(len, log.recent.values())) <= _FEW:
-            return log
-        points, level, left = self._merged(files, log.recent, log.segments)
+        written = self.with_points(unsaved)
+        stock = written.stock
+        if sum(map(len, stock.recent.values())) <= _FEW:
+            return written
+        points, level, left = self._merged(files, stock.recent, stock.segments)
         name = f"{self.id}-{next(self._numbers)}"
-        path = f"{FOLDER}/{self._record}/{name}.series"
+        path = f"{FOLDER}/{self.record}/{name}.series"
         naming.check_inside(path)  # a stranger may have named the record
-        data = file.compose(points, id=name, record=self._record)
+        data = file.compose(points, id=name, record=self.record)
         files.create(path, data)
         segment = Segment(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), level=level)
-        return attrs.evolve(log, segments=(*left, segment), recent={})
+        return attrs.evolve(written, stock=Stock(segments=(*left, segment)))
 
     def _merged(
         self, files: Files, points: Mapping[str, Columns], segments: Sequence[Segment]
@@ -90,7 +116,7 @@ class Writer:
                 return points, level, segments
             earlier, damaged = read_segments(files, last)
             if damaged:  # the reader reports it; what is sound stays as it is
-                _logger.warning("series of %s are not merged: %s", self._record, damaged)
+                _logger.warning("series of %s are not merged: %s", self.record, damaged)
                 return points, level, segments
             parts = [{field: packed.columns() for field, packed in earlier[s.path].items()} for s in last]
             fields = dict.fromkeys(field for part in [*parts, points] for field in part)

@@ -1,16 +1,18 @@
 """Autosave: a thread that saves an experiment while it runs, and when it is told to stop, and never raises into it."""
 
 import enum
+import math
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lazytrack.errors import ReadOnlyError, RecordDeletedError
 
@@ -32,7 +34,7 @@ class _Word(enum.Enum):
     """What a thread is told."""
 
     NOTHING = enum.auto()
-    BLOCK_ENDED = enum.auto()
+    ENDED = enum.auto()
     PROCESS_ENDS = enum.auto()
     TERMINATED = enum.auto()
 
@@ -56,7 +58,7 @@ class Autosave(threading.Thread):
         self.seconds = min(seconds, HEARTBEAT_SECONDS)
         self._experiment = experiment
         self._inbox: queue.SimpleQueue[_Word] = queue.SimpleQueue()  # may be written to by a signal's handler
-        self._heard = time.monotonic()
+        self._heard = -math.inf
         self._failing = False
         self._over = False
 
@@ -69,7 +71,7 @@ class Autosave(threading.Thread):
     def finish(self) -> None:
         """Save for the last time, and end. Where that fails, the thread goes on until it succeeds."""
         self._save()
-        self.tell(_Word.BLOCK_ENDED)
+        self.tell(_Word.ENDED)
 
     def tell(self, word: _Word) -> None:
         """Have the thread react to `word`."""
@@ -77,7 +79,7 @@ class Autosave(threading.Thread):
 
     def run(self) -> None:
         """Save until there is nothing more to come."""
-        experiment, word, ended, stopped = self._experiment, _Word.NOTHING, False, False
+        experiment, word, ended = self._experiment, _Word.NOTHING, False
         try:
             while not self._over:
                 if word is _Word.PROCESS_ENDS:
@@ -85,15 +87,17 @@ class Autosave(threading.Thread):
                         warn(f"the process ends, and what is not saved of {experiment.slug} is lost")
                     break
                 if word is _Word.TERMINATED:
-                    stopped = True
+                    # A storage may hang for longer than whoever told the process to end waits.
+                    patience = threading.Timer(_PATIENCE_WHEN_TERMINATED, _signals.is_saved, [self])
+                    patience.daemon = True
+                    patience.start()
                     self._save_within(_PATIENCE_WHEN_TERMINATED, first=experiment._stop)
+                    patience.cancel()
                     _signals.is_saved(self)
-                elif self._save() and not experiment.dirty:
-                    ended = ended or word is _Word.BLOCK_ENDED or (not stopped and experiment._has_ended())
-                    if ended:
-                        break
                 else:
-                    ended = ended or word is _Word.BLOCK_ENDED
+                    ended = ended or word is _Word.ENDED
+                    if self._save() and ended and not experiment.dirty:
+                        break
                 word = self._next()
         finally:
             _running.discard(self)
@@ -153,11 +157,32 @@ _watched: set[int] = set()
 def _prepare_process() -> None:
     """Have the threads told when this process ends or is terminated."""
     _signals.install()
+    if sys.exit is not _exit:
+        global _exit_before
+        _exit_before, sys.exit = sys.exit, _exit
     if os.getpid() not in _watched:
         _watched.clear()
         _watched.add(os.getpid())
         # The interpreter waits for the savers, and these for this thread, which waits for the program's last line.
         threading.Thread(target=_await_end, name="lazytrack end of process", daemon=True).start()
+
+
+def _exit(code: Any = None, /) -> NoReturn:
+    """Exit, and remember how: nothing else tells who comes afterwards."""
+    if threading.current_thread() is threading.main_thread():
+        _exit_codes[:] = [code]
+    _exit_before(code)
+
+
+_exit_before = sys.exit
+_exit_codes: list[Any] = []
+
+
+def what_ended_the_process() -> BaseException | None:
+    """Return the exception that nobody caught, an exit included; None where the program came to its end."""
+    if (error := getattr(sys, "last_value", None)) is not None:
+        return error  # type: ignore[no-any-return]
+    return SystemExit(*_exit_codes) if _exit_codes else None
 
 
 def _await_end() -> None:

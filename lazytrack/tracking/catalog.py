@@ -86,7 +86,7 @@ class Catalog(Owner):
         """
         return Table(self.experiments)
 
-    def as_of(self, time: datetime) -> Self:
+    def as_of(self, time: datetime | str) -> Self:
         """Return the project as it was at a time, for reading only.
 
         That is what had been saved by then, on the clocks of those who saved it, and histories up to then. What was
@@ -96,16 +96,19 @@ class Catalog(Owner):
         Parameters
         ----------
         time
-            One without a zone is taken as UTC.
+            As a datetime, or as ISO 8601 text; one without a zone is taken as UTC.
 
         Raises
         ------
-        TypeError
+        TypeError, ValueError
             When it is no time.
         OSError
             When the store cannot be read.
         """
-        moment = codec.moment(time, "time")
+        try:
+            moment = codec.parse_time(time) if isinstance(time, str) else codec.moment(time, "time")
+        except ValueError as error:
+            raise ValueError(f"time {time!r} cannot be read: give a datetime, or such as '2026-11-20T08:00'") from error
         past = type(self).__new__(type(self))
         Owner.__setstate__(past, Owner.__getstate__(self) | {"until": naming.to_micros(moment)})
         past._open("r", self._head)
@@ -216,7 +219,8 @@ class Catalog(Owner):
         self._read_once()
         parents = self._journal.column("parent")
         with self._lock:
-            parents |= {held: experiment._scalars.get("parent") for held, experiment in self._experiments.items()}
+            held = list(self._experiments.items())
+        parents |= {slug: experiment._scalars.get("parent") for slug, experiment in held}
         return [self._experiment(child) for child in self._slugs() if parents.get(child) == slug]
 
     def _report(self) -> None:

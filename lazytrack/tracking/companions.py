@@ -1,5 +1,6 @@
 """What goes along with an experiment while it runs: autosave, system metrics, captured output."""
 
+import numbers
 from typing import TYPE_CHECKING
 
 import attrs
@@ -31,7 +32,7 @@ class Plan:
     capture: bool = False
 
     @classmethod
-    def of(cls, *, autosave: float | None, system_metrics: float, capture: bool) -> "Plan":
+    def of(cls, *, autosave: float | None, system_metrics: float | None, capture: bool) -> "Plan":
         """Return a plan of what a user asked for.
 
         Raises
@@ -80,6 +81,7 @@ class Companions:
             self._sampler.stop()
         if self.capture is not None:
             self.capture.stop()
+            self._experiment._owner._capturing_ends(self._experiment)
         if self._autosave is not None:
             self._autosave.finish()
 
@@ -90,8 +92,8 @@ def _seconds(value: object, what: str, usual: float) -> float | None:
         return None
     if value is True:
         return usual
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, numbers.Real):
         raise TypeError(f"{what} is a number of seconds, or True, not {type(value).__name__} {value!r:.50}")
-    if not 0 < value < float("inf"):
+    if not 0 < (seconds := float(value)) < float("inf"):
         raise ValueError(f"{what} is a number of seconds above 0, not {value}")
-    return float(value)
+    return seconds

@@ -2,11 +2,8 @@
 
 import os
 import re
-import sys
-import traceback
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from types import TracebackType
+from datetime import datetime
 from typing import Any, Self
 
 from lazytrack import codec, naming
@@ -15,16 +12,13 @@ from lazytrack.journal import Patch, writable
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import files_of
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.record import Record
+from lazytrack.tracking.running import Running
 from lazytrack.tracking.test import Test
 
 _OUTPUT = re.compile(r"output(-rank\d+)?(-\d+)?", re.ASCII)
-_SILENCE = timedelta(minutes=15)
-"""Three signs of life that have not come."""
-_STATUSES = ("running", "completed", "failed", "stopped")
 
 
-class Experiment(Record):
+class Experiment(Running):
     """Parameters, metrics, tags, tests and artifacts of one attempt.
 
     Made by `Project.log`, or directly and then given to `Project.append`. Used as a context manager it notes how the
@@ -88,6 +82,7 @@ class Experiment(Record):
         self._set_up(owner, naming.record_slug(short_slug, time), Ledger(on_dirty=self._enlist))
         with self._ledger.lock:  # a save in another thread takes all of it or nothing
             self._scalars.update({"name": name, "created_at": time, "author": owner.author, "status": "running"})
+            self._is_joined = True
             if parent is not None:
                 self._scalars["parent"] = parent
             if notes is not None:
@@ -123,17 +118,6 @@ class Experiment(Record):
         return self._time(self._last_updated_iso(), "last_updated")
 
     @property
-    def status(self) -> str:
-        """How it stands: ``running``, ``completed``, ``failed`` or ``stopped``."""
-        return str(self._scalars.get("status", "completed"))
-
-    @status.setter
-    def status(self, value: str) -> None:
-        if value not in _STATUSES:
-            raise ValueError(f"no status {value!r}; known: {', '.join(_STATUSES)}")
-        self._scalars["status"] = value
-
-    @property
     def error(self) -> str | None:
         """The traceback of the exception it ended with, None where there was none."""
         return self._text("error")
@@ -161,7 +145,9 @@ class Experiment(Record):
     @property
     def output(self) -> str:
         """What was printed while it ran, if that was kept (``capture=True``), whoever printed it."""
-        parts = [artifact for artifact in self.artifacts if _OUTPUT.fullmatch(artifact.name)]
+        parts = [
+            artifact for artifact in self.artifacts if artifact.alias == "text" and _OUTPUT.fullmatch(artifact.name)
+        ]
         return "".join(part.value if part.dirty else self.load_artifact(part.name) for part in parts)
 
     # --- tags and tests ---
@@ -194,90 +180,6 @@ class Experiment(Record):
         self.tests.append(test)
         return test
 
-    # --- the block ---
-
-    def __enter__(self) -> Self:
-        self._in_block = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._in_block = False
-        if self._ledger.refusal is not None:  # nothing was logged here
-            return
-        self._end(error)
-        if self._companions is not None:
-            self._companions.finish()
-        elif error is not None:
-            try:
-                self._owner._save(only=self)
-            except Exception as failure:  # noqa: BLE001  (whatever it is, the user's own exception goes on)
-                error.add_note(f"lazytrack could not save experiment {self.slug!r} at once: {failure}")
-
-    def _end(self, error: BaseException | None) -> None:
-        """Note how it ended, unless that was said already, or is for another process to say."""
-        if self.status == "stopped":
-            return
-        if error is not None:
-            self.status = "failed"
-            self._scalars["error"] = (
-                "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
-            )
-        elif self.status == "running" and not self._is_attached:
-            self.status = "completed"
-
-    # --- running, and being heard of ---
-
-    @property
-    def heartbeat(self) -> datetime | None:
-        """When it was heard of last, if it saves itself; aware, in UTC."""
-        stored = self._scalars.get("heartbeat")
-        return None if stored is None else self._time(stored, "heartbeat")
-
-    @property
-    def stale(self) -> bool:
-        """Whether it says that it is running, and has not been heard of for 15 minutes: its process is gone.
-
-        One that does not save itself (``autosave``) is never stale.
-        """
-        return self.status == "running" and self.heartbeat is not None and naming.now() - self.heartbeat > _SILENCE
-
-    def _beat(self) -> None:
-        """Give a sign of life, which is no change."""
-        with self._ledger.lock:
-            updated = self._ledger.updated
-            self._scalars["heartbeat"] = naming.now()
-            self._ledger.updated = updated
-
-    def _stop(self) -> None:
-        """Note that the process was told to end."""
-        if self.status == "running" and not self._is_attached:
-            self.status = "stopped"
-
-    def _go_on(self) -> None:
-        """Run again, from where this process's rank goes on; what was logged later does not count."""
-        with self._ledger.lock:
-            if not self._is_attached:
-                self.status = "running"
-                self._scalars.pop("error", None)
-            for name in self.series:
-                if self._hides_points_of(f"metrics.{name}"):
-                    last = self.history(name).summary().last
-                    if last is not None:
-                        self.metrics[name] = last
-                    else:
-                        self.metrics.pop(name, None)
-
-    def _has_ended(self) -> bool:
-        """Tell whether nothing more is going to be logged: somebody said how it ended, and is in no block."""
-        return self.status != "running" and not self._in_block
-
-    def _end_with_process(self) -> None:
-        """Note how it ended where no block did: by what has ended the program, unless somebody sits before it."""
-        if self.status == "running":
-            self._end(None if hasattr(sys, "ps1") else getattr(sys, "last_value", None))
-
     # --- as data ---
 
     def to_dict(self) -> dict[str, Any]:
@@ -294,6 +196,7 @@ class Experiment(Record):
                 "status": self.status,
                 "error": self.error,
                 "notes": self.notes,
+                "parent": self._text("parent"),
                 "parameters": self._plain("parameters."),
                 "metrics": self._plain("metrics."),
                 "tags": list(self.tags),

@@ -14,7 +14,7 @@ from lazytrack.artifacts import Artifact, StoredFile, check_environment, from_en
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import check_trust
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
-from lazytrack.series import SERIES, Log
+from lazytrack.series import SERIES, Stock
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owned import Section, Shown
 
@@ -346,7 +346,7 @@ def files_of(field: str, value: Any, record: str) -> list[StoredFile]:
     """Return the files that a field of a record names: of an artifact, or of points."""
     if field.startswith(SERIES):
         try:
-            segments = Log.from_stored(value).segments
+            segments = Stock.from_stored(value).segments
         except ValueError:  # it is reported when it is read
             return []
         return [StoredFile(path=s.path, sha256=s.sha256, size=s.size, record=record, field=field) for s in segments]

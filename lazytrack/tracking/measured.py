@@ -52,7 +52,9 @@ class Measured(Logged):
             A real number or a list of them; numpy's and torch's are fine, and so are NaN and infinities. With a step
             it is one number, kept in double precision.
         step
-            Where the run is: an integer, which several values may share. See `history`.
+            Where the run is: an integer, which several values may share. All metrics of a run are best logged on one
+            axis: `Project.resume` goes on from a step of it. Names that begin with ``system/`` are for what goes by
+            the clock.
 
         Raises
         ------
@@ -72,7 +74,7 @@ class Measured(Logged):
             points = self._points_of(name)
         ledger = self._ledger
         with ledger.lock:
-            changed = ledger.changed
+            changed = ledger.changed  # to None, where it is noted and no copy of it has gone elsewhere
             if ledger.refusal is not None or changed.get(points.field, "-") or changed.get(points.series, "-"):
                 self._note_points(points)
             ledger.updated = micros = naming.micros()
@@ -109,18 +111,18 @@ class Measured(Logged):
         """Note that points are about to be added. The caller holds the lock."""
         self._ledger.note(points.field)
         if self._whole is not None:
-            points.series = self._whole._writer.field
+            points.series = self._whole._note_writer()
             self._ledger.note(points.series)
 
     # --- reading back ---
 
     @property
-    def series(self) -> list[str]:
+    def history_names(self) -> list[str]:
         """The names of the metrics that have a history."""
+        if self._whole is None:
+            return [name for name, points in self._points.items() if points]
         start = f"{self._prefix}metrics."
-        stored = [] if self._whole is None else [field for log in self._whole._logs().values() for field in log.summary]
-        unsaved = [points.field for points in list(self._points.values()) if points]
-        return [field.removeprefix(start) for field in dict.fromkeys([*stored, *unsaved]) if field.startswith(start)]
+        return [field.removeprefix(start) for field in self._whole._summaries() if field.startswith(start)]
 
     def history(self, name: str, *, rank: int | None = None) -> History:
         """Return what a metric was at each step, whoever logged it, saved or not.
@@ -167,7 +169,7 @@ class Measured(Logged):
 
     def _all_points(self) -> dict[str, Columns]:
         """Return the histories, to go elsewhere."""
-        return {name: self.history(name).columns() for name in self.series}
+        return {name: self.history(name).columns() for name in self.history_names}
 
     def _move_points(self, histories: Mapping[str, Columns]) -> None:
         """Become part of another record, with these histories and what is not saved. The caller holds its lock."""

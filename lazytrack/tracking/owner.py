@@ -3,14 +3,14 @@
 import getpass
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf, StoredFile
 from lazytrack.files import open_files, protocol, split
 from lazytrack.journal import Journal, Patch
-from lazytrack.series import Columns, Log, Piece, Reader, Segment
+from lazytrack.series import Piece, Reader, Segment, Source
 
 if TYPE_CHECKING:
     from lazytrack.tracking.experiment import Experiment
@@ -110,24 +110,24 @@ class Owner:
         """Return where a file is, which is here unless it has yet to be copied."""
         return self._elsewhere.get((file.path, file.sha256), self)
 
-    def _series_of(self, slug: str) -> Mapping[str, Any]:
-        """Return the stored fields of a record, those of its metric history among them.
+    def _writers_of(self, slug: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return the fields of a record that tell who logs to it, and those that tell where the points are.
 
-        Points have times of their own. So of a project as it was, those that are stored now tell what there was.
+        Points have times of their own. So of a project as it was, what is stored now tells where they are, unless the
+        record was deleted since.
         """
+        fields = self._journal.fields(slug)
         if self._until == math.inf:
-            return self._journal.fields(slug)
+            return fields, fields
         if self._present is None:
             self._present = Journal(self._journal.files)
             self._present.refresh()
-        return {**self._journal.fields(slug), **self._present.fields(slug)}  # deleted ones are there no more
+        return fields, self._present.fields(slug) if slug in self._present else fields
 
-    def _read_points(
-        self, field: str, logs: Mapping[str, Log], unsaved: Mapping[str, Columns]
-    ) -> tuple[list[Piece], dict[str, str]]:
+    def _read_points(self, field: str, sources: Sequence[Source]) -> tuple[list[Piece], dict[str, str]]:
         """Return the points of a metric, and each file that is damaged with the reason."""
         return self._reader.pieces(
-            field, logs, unsaved, until=self._until, where=lambda s: self._place_of(s)._journal.files
+            field, sources, until=self._until, where=lambda segment: self._place_of(segment)._journal.files
         )
 
     def _experiment_of(self, slug: str) -> "Experiment | None":
@@ -151,6 +151,9 @@ class Owner:
 
     def _enlist(self, experiment: "Record") -> None:
         """Take note that an experiment has changes."""
+
+    def _capturing_ends(self, experiment: "Record") -> None:
+        """Take note that an experiment keeps what is printed no more."""
 
     def _save(self, only: "Record | None" = None) -> None:
         """Save what was enlisted, or one experiment."""

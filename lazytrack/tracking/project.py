@@ -1,5 +1,6 @@
 """A project: a folder of experiments, opened for reading, adding or editing."""
 
+import copy
 import os
 import warnings
 import weakref
@@ -217,9 +218,9 @@ class Project(Runs):
 
     def _save(self, only: Record | None = None) -> None:
         with self._save_lock:
-            for experiment in list(self._capturing.values()):
-                if only is None or experiment is only:
-                    experiment._gather()
+            for capturing in list(self._capturing.values()):
+                if only is None or capturing is only:
+                    capturing._gather()
             if self._head is None:
                 self._head = make_head(self._files, self._head_name)
             with self._lock:
@@ -294,12 +295,16 @@ class Project(Runs):
         slugs = {**self._inherited, **self._adopted}
         return {slug: [*self._inherited.get(slug, ()), *self._adopted.get(slug, ())] for slug in slugs}
 
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # a shallow copy would share experiments, and each belongs to one project
+
     def _inherit(self) -> None:
         """Begin anew in a forked child: what is not saved is its parent's to save."""
         self._make_locks()
         self._journal.reset_lock()
-        for experiment in {**self._dirty, **self._experiments}.values():
-            experiment._ledger.inherit()
+        for record in {**self._dirty, **self._experiments}.values():
+            record._ledger.inherit()
+        for experiment in self._experiments.values():
             if experiment._companions is not None:
                 experiment._companions.leave()
                 experiment._companions = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch
-from lazytrack.tracking.companions import Companions
+from lazytrack.series import HEARTBEATS, SERIES, WRITERS
 from lazytrack.tracking.curves import Curves
 from lazytrack.tracking.dependencies import Dependencies
 from lazytrack.tracking.ledger import INHERITED, READ_ONLY, Ledger
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lazytrack.tracking.experiment import Experiment
 
 
+_OF_WRITERS = {WRITERS[:-1], SERIES[:-1], HEARTBEATS[:-1]}
 _NEWEST = "~"
 """Is later than every logical time."""
 
@@ -29,7 +30,12 @@ _NEWEST = "~"
 class Record(Curves):
     """What of `Experiment` is kept, and how that comes into being, changes, and moves with the store."""
 
-    __slots__ = ("__weakref__", "_companions", "_dependencies", "_in_block", "_is_attached", "_tags", "_tests")
+    __slots__ = (
+        "__weakref__",
+        "_dependencies",
+        "_tags",
+        "_tests",
+    )
 
     read_only = False
     """Whether changes are refused."""
@@ -41,10 +47,6 @@ class Record(Curves):
         self._tags: Tags | None = None
         self._tests: Tests | None = None
         self._dependencies: Dependencies | None = None
-        self._companions: Companions | None = None
-        self._is_attached = False
-        """Whether it is another process that says how the experiment ends."""
-        self._in_block = False
 
     @classmethod
     def _load(cls, owner: Owner, slug: str) -> Self:
@@ -58,7 +60,7 @@ class Record(Curves):
         return self
 
     def _measured(self) -> list[Measured]:
-        return [self, *(self._tests or ())]
+        return [self, *self._tests_list]
 
     @property
     def slug(self) -> str:
@@ -89,7 +91,7 @@ class Record(Curves):
     def dirty(self) -> bool:
         """Whether something was changed since the last save."""
         inherited = self._ledger.refusal is INHERITED and self.slug in self._owner._inherited
-        return inherited or bool(self._ledger.changed) or self.slug in self._owner._adopted
+        return inherited or bool(self._ledger.changed or self._ledger.taken) or self.slug in self._owner._adopted
 
     # --- what it holds ---
 
@@ -156,11 +158,6 @@ class Record(Curves):
 
     # --- saving and refreshing ---
 
-    def _gather(self) -> None:
-        """Take in what was printed, to be saved."""
-        if self._companions is not None and self._companions.capture is not None:
-            self._companions.capture.pull()
-
     def _enlist(self) -> None:
         self._owner._enlist(self)
 
@@ -201,8 +198,9 @@ class Record(Curves):
         section, dot, name = key.partition(".")
         if part is None:
             return MISSING
-        if self._own_writer is not None and field == self._own_writer.field:
-            return self._taken()
+        if section in _OF_WRITERS:
+            mine = self._of_writer(field)
+            return MISSING if mine is None else mine
         match section + dot:
             case "artifacts.":
                 return part._artifact_map().get(name, MISSING)
@@ -226,9 +224,10 @@ class Record(Curves):
                 changes.add(field, self._current(field), time)
             if unsaved:
                 changes.add("last_updated", self._last_updated_iso(), max(unsaved.values()))
-            if changes.taken is not None:
-                writer, points = changes.taken.writer, changes.taken.points
-                changes.add(writer.field, writer.with_points(points).to_stored(), unsaved[writer.field])
+            if (taken := changes.taken) is not None:
+                time = unsaved[SERIES + taken.writer.id]
+                for field, value in taken.writer.with_points(taken.points).fields(taken.writer.id).items():
+                    changes.add(field, value, time)
             artifacts = {field: (artifact, unsaved[field]) for field, artifact in changes.artifacts.items()}
             return [changes.earlier[time] for time in sorted(changes.earlier)], artifacts
 

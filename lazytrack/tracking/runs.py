@@ -1,17 +1,18 @@
 """The experiments that a process logs to: it starts them, joins them, goes on with them, and closes dead ones."""
 
-import copy
+import operator
 from typing import Any
 
 from lazytrack import naming
 from lazytrack.errors import ReadOnlyError
 from lazytrack.journal import Head, Journal
-from lazytrack.series import MAX_STEP, MOST, Log
+from lazytrack.series import MAX_STEP, MOST
 from lazytrack.tracking import search
 from lazytrack.tracking.catalog import Catalog
 from lazytrack.tracking.companions import Companions, Plan
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.record import Record
+from lazytrack.tracking.running import Running
 
 
 class Runs(Catalog):
@@ -19,7 +20,7 @@ class Runs(Catalog):
 
     def _open(self, mode: str, head: Head | None) -> None:
         super()._open(mode, head)
-        self._capturing: dict[str, Record] = {}
+        self._capturing: dict[str, Running] = {}
         """Experiments that keep what is printed."""
 
     def log(
@@ -74,9 +75,9 @@ class Runs(Catalog):
 
     def attach(
         self,
-        slug: str,
+        slug: str | Experiment,
         *,
-        rank: int = 0,
+        rank: int | None = None,
         autosave: float | None = None,
         system_metrics: float = False,
         capture: bool = False,
@@ -92,7 +93,8 @@ class Runs(Catalog):
         slug
             The whole slug, a unique beginning of it, or a short slug, which means the newest.
         rank
-            Which of several processes this is, counted from 0.
+            Which of several processes that train together this is, counted from 0. Without one it is none of them,
+            such as an evaluation: nobody who goes on hides its points, whose rank is -1 in a `History`.
         autosave, system_metrics, capture
             As for `log`.
 
@@ -107,22 +109,23 @@ class Runs(Catalog):
         """
         self._check_writable("attach to it")
         plan = Plan.of(autosave=autosave, system_metrics=system_metrics, capture=capture)
-        _check_count(rank, "rank", 0)
+        rank = None if rank is None else _count(rank, "rank", 0)
         with self._save_lock:
-            experiment, held = self._editable(slug)
-            if held and experiment.rank != rank:
+            experiment = self._editable(slug)
+            if experiment._is_joined and rank is not None and experiment.rank != rank:
                 raise ValueError(
                     f"this project logs to {experiment.slug} as rank {experiment.rank} already: open it once more "
                     f"for rank {rank}"
                 )
-            if not held:
-                experiment._is_attached = True
-                experiment._begin_writing(Log(rank=rank, attempt=experiment._next_attempt(rank)))
+            if not experiment._is_joined:
+                self.refresh()  # attempts are counted from what is there now
+                experiment._is_joined = experiment._is_attached = True
+                experiment._write_as(rank)
             return self._accompanied(experiment, plan)
 
     def resume(
         self,
-        slug: str,
+        slug: str | Experiment,
         step: int | None = None,
         *,
         rank: int = 0,
@@ -141,7 +144,7 @@ class Runs(Catalog):
         slug
             The whole slug, a unique beginning of it, or a short slug, which means the newest.
         step
-            The step this goes on from, such as that of the checkpoint it begins with. What earlier attempts of this
+            The first step that this logs again, such as the one after a checkpoint. What earlier attempts of this
             rank logged at this step or later is no longer part of the histories, even what arrives later.
         rank
             Which of several processes this is, counted from 0; rank 0 says how the experiment ends.
@@ -163,26 +166,27 @@ class Runs(Catalog):
         """
         self._check_writable("resume an experiment of it")
         plan = Plan.of(autosave=autosave, system_metrics=system_metrics, capture=capture)
-        _check_count(rank, "rank", 0)
+        rank = _count(rank, "rank", 0)
         if ranks is not None:
-            _check_count(ranks, "ranks", rank + 1)
+            ranks = _count(ranks, "ranks", rank + 1)
+            if step is None:
+                raise ValueError(f"ranks={ranks} says whose points do not count from a step on: give that step too")
         if step is not None:
-            _check_count(step, "step", None)
+            step = _count(step, "step", -MAX_STEP, MAX_STEP)
         with self._save_lock:
             self.refresh()  # attempts are counted from what is there now
-            experiment, held = self._editable(slug)
-            if held and experiment.dirty:
+            experiment = self._editable(slug)
+            if experiment._is_joined and experiment.dirty:
                 self._save(only=experiment)
             if experiment._companions is not None:
                 experiment._companions.finish()
                 experiment._companions = None
-            experiment._is_attached = rank > 0
-            attempt = experiment._next_attempt(rank, ranks)
-            experiment._begin_writing(Log(rank=rank, attempt=attempt, from_step=step, ranks=ranks))
+            experiment._is_joined, experiment._is_attached = True, rank > 0
+            experiment._write_as(rank, resumed=True, from_step=step, ranks=ranks)
             experiment._go_on()
             return self._accompanied(experiment, plan)
 
-    def close(self, slug: str, *, status: str = "stopped", force: bool = False) -> None:
+    def close(self, slug: str | Experiment, *, status: str = "stopped", force: bool = False) -> None:
         """Note that an experiment whose process died does not run any more; the next save writes it.
 
         Parameters
@@ -206,7 +210,9 @@ class Runs(Catalog):
         self._check_writable("close an experiment of it")
         with self._save_lock:
             self.refresh()
-            experiment, held = self._editable(slug)
+            experiment = self._editable(slug)
+            if status == "running":
+                raise ValueError("an experiment is closed as 'stopped', 'failed' or 'completed', not as 'running'")
             if experiment.status != "running":
                 raise ValueError(f"{experiment.slug} does not run: its status is {experiment.status!r}")
             if experiment.heartbeat is not None and not experiment.stale and not force:
@@ -215,8 +221,6 @@ class Runs(Catalog):
                     "wait until it is stale, or close(..., force=True)"
                 )
             experiment.status = status
-            if not held:
-                experiment._is_attached = True
 
     # --- beneath ---
 
@@ -224,22 +228,26 @@ class Runs(Catalog):
         if self.mode == "r":
             raise ReadOnlyError(f"{self.fpath} was opened with mode='r': open it with 'a', 'w' or 'w+' to {what}")
 
-    def _editable(self, slug: str) -> tuple[Experiment, bool]:
-        """Return a stored experiment to be logged to, and whether this project logs to it already."""
+    def _editable(self, slug: str | Experiment) -> Experiment:
+        """Return a stored experiment to be logged to."""
+        slug = slug.slug if isinstance(slug, Experiment) else slug
         found = self._find(slug)
         if found is None or found not in self._journal or found in self._inherited:
             self.refresh()
             found = self._find(slug)
         if found is None:
-            raise KeyError(f"no experiment {slug!r} in {self.fpath} to go on with{search.suggest(slug, self._slugs())}")
+            raise KeyError(
+                f"no experiment {slug!r} in {self.fpath} to go on with{search.suggest(slug, self._slugs())}; one that "
+                "was just started has to be saved there first"
+            )
         experiment = self._experiment(found)
         if experiment._ledger.refusal is None:
-            return experiment, experiment._is_attached or experiment._own_writer is not None or experiment.dirty
+            return experiment
         if not self._is_stored(found):
             raise KeyError(f"{found} in {self.fpath} is not saved yet: save it where it was made, to go on with it")
         with self._lock:
             self._experiments[found] = attached = Experiment._load(self, found)
-        return attached, False
+        return attached
 
     def _is_stored(self, slug: str) -> bool:
         """Tell whether a record is in the store, and not only known here."""
@@ -248,6 +256,9 @@ class Runs(Catalog):
         store = Journal(self._journal.files)
         store.refresh()
         return slug in store
+
+    def _capturing_ends(self, experiment: Record) -> None:
+        self._capturing.pop(experiment.slug, None)
 
     def _parent_slug(self, parent: Experiment | str) -> str:
         slug = parent.slug if isinstance(parent, Experiment) else parent
@@ -269,14 +280,15 @@ class Runs(Catalog):
             experiment._companions.start()
         return experiment
 
-    def __copy__(self) -> Any:
-        return copy.deepcopy(self)  # a shallow copy would share experiments, and each belongs to one project
 
-
-def _check_count(value: object, what: str, least: int | None) -> None:
-    if type(value) is not int:
-        raise TypeError(f"{what} is an integer, not {type(value).__name__} {value!r:.50}")
-    if least is not None and not least <= value <= MOST:
-        raise ValueError(f"{what} is at least {least} and at most {MOST}, not {value}")
-    if abs(value) > MAX_STEP:
-        raise ValueError(f"{what} is beyond 2**53: {value}")
+def _count(value: Any, what: str, least: int, most: int = MOST) -> int:
+    """Return an integer that a user gave, numpy's too."""
+    try:
+        number = operator.index(value)
+        if isinstance(value, bool):
+            raise TypeError("a truth value is no number")  # noqa: TRY301
+    except TypeError as error:
+        raise TypeError(f"{what} is an integer, not {type(value).__name__} {value!r:.50}") from error
+    if not least <= number <= most:
+        raise ValueError(f"{what} is at least {least} and at most {most}, not {number}")
+    return number

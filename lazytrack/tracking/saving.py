@@ -11,7 +11,7 @@ from lazytrack.artifacts.trust import is_trusted, signed
 from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError
 from lazytrack.files import Files
 from lazytrack.journal import Head, Patch, write_head
-from lazytrack.series import Log
+from lazytrack.series import FOLDER, SERIES, Written
 from lazytrack.tracking.curves import Taken
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import MISSING, files_of
@@ -140,7 +140,7 @@ class _Outcome:
     """What became of the artifacts of one save."""
 
     written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
-    points: list[tuple[Ledger, Taken, Log]] = attrs.Factory(list)
+    points: list[tuple[Ledger, Taken, Written]] = attrs.Factory(list)
     copied: list[StoredFile] = attrs.Factory(list)
     left: list[Patch] = attrs.Factory(list)
     failed: list[tuple[str, Exception]] = attrs.Factory(list)
@@ -151,9 +151,9 @@ class _Outcome:
         """Call the written ones saved, now that a log file names them, and report the others, and who is `gone`."""
         for file in self.copied:
             owner._elsewhere.pop((file.path, file.sha256), None)
-        for ledger, taken, log in self.points:
+        for ledger, taken, written in self.points:
             with ledger.lock:
-                taken.settle(log)
+                taken.settle(written)
         for artifact, stored in self.written:
             artifact.stored, artifact.value, artifact.dirty = stored, None, False
         dropped = f"{', '.join(gone)}: deleted by somebody, for good; what was logged to it since is dropped"
@@ -193,15 +193,16 @@ def _write_artifacts(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
 
 def _write_points(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
     if (taken := changes.taken) is not None:
-        field = taken.writer.field
+        field = SERIES + taken.writer.id
         try:
-            log = taken.writer.write(owner._journal.files, taken.points)
+            written = taken.writer.write(owner._journal.files, taken.points)
         except (LazytrackError, OSError) as error:
             outcome.failed.append((f"the history of {changes.slug}", error))
             outcome.kept.setdefault(changes.slug, []).append(field)
         else:
-            changes.add(field, log.to_stored(), changes.fields[field])
-            outcome.points.append((changes.ledger, taken, log))
+            for name, value in written.fields(taken.writer.id).items():
+                changes.add(name, value, changes.fields[field])
+            outcome.points.append((changes.ledger, taken, written))
 
 
 def _stored(owner: Owner, artifact: Artifact, record: str, field: str, outcome: _Outcome) -> StoredFile:
@@ -251,7 +252,10 @@ def _copy_files(owner: Owner, patch: Patch, outcome: _Outcome) -> Patch | None:
 
 def _copy_file(owner: Owner, file: StoredFile, outcome: _Outcome) -> None:
     if (source := owner._place_of(file)) is not owner:
-        owner._shelf.copy(file, source._shelf)
+        if file.field.startswith(SERIES):
+            owner._shelf.copy(file, source._shelf, FOLDER)
+        else:
+            owner._shelf.copy(file, source._shelf)
         outcome.copied.append(file)
 
 

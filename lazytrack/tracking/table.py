@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from lazytrack import codec, extras
+from lazytrack.series import SYSTEM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ class Table(Sequence[dict[str, Any]]):
 
     Made by `Project.table`. Columns are ``slug name status created_at``, ``parameters.*``, ``metrics.*`` and
     ``tags``; a dict among parameters is a column for each of its items, ``parameters.optimizer.lr``. What an
-    experiment does not have is None.
+    experiment does not have is None. System metrics are left out: they tell of the machine.
     """
 
     def __init__(self, experiments: Iterable["Experiment"]) -> None:
@@ -47,8 +48,17 @@ class Table(Sequence[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]: ...
     @overload
     def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        return self._rows[index]
+    @overload
+    def __getitem__(self, index: str) -> list[Any]: ...
+    def __getitem__(self, index: int | slice | str) -> dict[str, Any] | list[Any]:
+        """Return a row by its number, several by a slice, or a column by its name.
+
+        Raises
+        ------
+        IndexError, KeyError
+            When there is none.
+        """
+        return self.column(index) if isinstance(index, str) else self._rows[index]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,9 +98,8 @@ def _row(experiment: "Experiment") -> dict[str, Any]:
     row = {name: data[name] for name in _FIRST[:3]} | {"created_at": None, "tags": data["tags"]}
     with contextlib.suppress(ValueError):  # a stranger may have written anything; ``problems`` names it
         row["created_at"] = experiment.created_at
-    for section in ("parameters", "metrics"):
-        row |= _flat(data[section], f"{section}.")
-    return row
+    metrics = {name: value for name, value in data["metrics"].items() if not name.startswith(SYSTEM)}
+    return row | _flat(data["parameters"], "parameters.") | _flat(metrics, "metrics.")
 
 
 def _flat(items: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -104,6 +113,11 @@ def _flat(items: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _column(polars: Any, values: list[Any]) -> Any:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float}:
+        return polars.Series([None if value is None else float(value) for value in values])
+    if kinds == {list} and {type(item) for value in values for item in value or ()} <= {str}:
+        return polars.Series(values, dtype=polars.List(polars.String))
     try:
         return polars.Series(values, strict=True)
     except (TypeError, OverflowError, polars.exceptions.PolarsError):

@@ -32,7 +32,7 @@ def main(path, slug, rank, steps):
             exp.log_metric("loss", value(rank, step), step=step)
             time.sleep(0.005)
             if step % 10 == 9:
-                new = checkpoint.with_suffix(".new")
+                new = Path(f"{checkpoint}.new")
                 new.write_text(json.dumps(step + 1))
                 new.replace(checkpoint)
 

@@ -86,14 +86,43 @@ def test_other_experiments_wait_for_save(tmp_path):
     assert "other" in Project(path)
 
 
-def test_a_run_without_block_ends_when_it_is_said_to_have_ended(tmp_path):
+@pytest.mark.parametrize("status", ["completed", "failed", "stopped"])
+def test_a_run_without_block_ends_when_it_is_finished(tmp_path, status):
     path = tmp_path / "churn.json"
-    exp = Project(path).log("run", autosave=0.01)
+    exp = Project(path).log("run", autosave=0.01, system_metrics=0.01, capture=True)
     exp.log_metric("loss", 1.0, step=0)
-    exp.status = "completed"
-    until(lambda: threads() == [])
-    assert found(path).status == "completed"
+    sys.stdout.write("heard\n")
+    exp.finish(status)
+    sys.stdout.write("not heard\n")
+    assert found(path).status == status
     assert found(path).history("loss").step == [0]
+    assert found(path).output == "heard\n"
+    assert not exp.dirty
+    until(lambda: threads() == [])
+    assert not [thread for thread in threading.enumerate() if "system metrics" in thread.name]
+
+
+def test_a_run_that_does_not_save_itself_is_saved_when_it_is_finished(tmp_path):
+    path = tmp_path / "churn.json"
+    exp = Project(path).log("run")
+    with pytest.raises(ValueError, match="no status 'done'"):
+        exp.finish("done")
+    exp.finish()
+    assert found(path).status == "completed"
+
+
+def test_a_run_that_somebody_says_has_ended_is_saved_all_the_same(tmp_path):
+    path = tmp_path / "churn.json"
+    with Project(path).log("run") as exp:
+        pass
+    exp._owner.save()
+    project = Project(path)
+    with project.attach("run", rank=1, autosave=0.01) as late:
+        until(lambda: found(path).writers)
+        assert threads()
+        late.log_metric("loss", 1.0, step=0)
+        until(lambda: "loss" in found(path).history_names)
+    assert found(path).status == "completed"
 
 
 def test_a_block_that_raises_is_saved_as_failed(tmp_path):
@@ -260,7 +289,7 @@ def test_a_killed_run_leaves_what_was_saved_and_is_stale_later(tmp_path, start, 
     child.kill()
     child.communicate()
     run = found(path)
-    assert (run.status, run.series, run.stale) == ("running", [], False)
+    assert (run.status, run.history_names, run.stale) == ("running", [], False)
     from datetime import timedelta  # noqa: PLC0415
 
     from lazytrack import naming  # noqa: PLC0415

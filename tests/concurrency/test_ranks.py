@@ -16,7 +16,7 @@ def curve(path, rank):
     project = Project(path, mode="r")
     assert project.problems == {}
     [exp] = project.experiments
-    history = exp.history("loss", rank=rank) if "loss" in exp.series else []
+    history = exp.history("loss", rank=rank) if "loss" in exp.history_names else []
     return [(step, its_value) for step, _, its_value, _ in history]
 
 

@@ -311,15 +311,13 @@ def series_at(path, where):
     log = min(inside(path).glob("log/*"))
     data = log.read_bytes() if "{log}" in where else path.read_bytes() if "churn.json" in where else SECRET
     where = where.format(outside=outside, log=f"log/{log.name}")
-    stored = {"summary": {"metrics.seen": SUMMARY}, "segments": [segment(data, where)] * 3}
-    return add(path, {"series.w": {"rank": 0, "attempt": 1} | stored})
+    return add(path, WRITER | {"series.w": {"segments": [segment(data, where)] * 3}})
 
 
 def series_of(path, data):
     """Add an experiment with a file of points that holds what no writer writes."""
     put_file(path, "series/bad/w-0.series", data)
-    stored = {"summary": {"metrics.seen": SUMMARY}, "segments": [segment(data, "series/bad/w-0.series")]}
-    return add(path, {"series.w": {"rank": 0, "attempt": 1} | stored})
+    return add(path, WRITER | {"series.w": {"segments": [segment(data, "series/bad/w-0.series")]}})
 
 
 def column(count, **more):
@@ -334,6 +332,7 @@ def column(count, **more):
 
 
 SUMMARY = {"count": 1, "min": 1, "max": 1, "last": 1, "last_step": 0}
+WRITER = {"writers.w": {"rank": 0, "attempt": 1}, "summaries.w.metrics.seen": SUMMARY}
 ODD_SERIES = {
     "nothing": b"",
     "JSON of a log": b'{"format":"lazytrack/1","kind":"log","id":"x"}\n',
@@ -352,23 +351,26 @@ ODD_FIELDS = {
     "a series that is text": {"series.w": "x"},
     "a series that is null": {"series.w": None},
     "a series that is a list": {"series.w": [1]},
-    "a series without a writer": {"series.": {"rank": 0, "attempt": 1}},
-    "a series with dots": {"series.a.b": {"rank": 0, "attempt": 1}},
-    "a series of a negative rank": {"series.w": {"rank": -1, "attempt": 1}},
-    "a series of a huge rank": {"series.w": {"rank": 2**64 - 1, "attempt": 2**64 - 1, "from_step": -(2**63)}},
-    "a series that hides everything": {
-        "series.w": {"rank": 0, "attempt": 2**31 - 1, "from_step": -(2**53), "ranks": 0}
-    },
-    "a series of points of different lengths": {"series.w": {"recent": {"metrics.seen": {"step": [1], "time": []}}}},
-    "a series of points at the end of time": {
-        "series.w": {"recent": {"metrics.seen": {"step": [1], "time": [2**63 - 1], "value": [1]}}}
-    },
-    "a series of a summary of text": {"series.w": {"summary": {"metrics.seen": {"count": "x", "max_step": []}}}},
-    "a series of an empty summary": {"series.w": {"summary": {"metrics.seen": {}}}},
-    "a series of numbers that are none": {"series.w": {"recent": {"metrics.seen": {"step": "x", "time": 5}}}},
-    "a heartbeat that is a number": {"status": "running", "heartbeat": 5},
-    "a heartbeat that is no time": {"status": "running", "heartbeat": "yesterday"},
-    "a heartbeat at the end of time": {"status": "running", "heartbeat": "9999-12-31T23:59:59-14:00"},
+    "a series without an id": WRITER | {"series.": {}, "writers.": {"rank": 0}, "summaries.": {}, "summaries..": {}},
+    "a series with dots": WRITER | {"series.a.b": {}, "writers.a.b": {"rank": 0}, "summaries.a.b": {}},
+    "a series without a writer": {"series.w": {}, "summaries.w.metrics.seen": SUMMARY},
+    "a series of points of different lengths": WRITER | {"series.w": {"recent": {"metrics.seen": {"step": [1]}}}},
+    "a series of points at the end of time": WRITER
+    | {"series.w": {"recent": {"metrics.seen": {"step": [1], "time": [2**63 - 1], "value": [1]}}}},
+    "a series of numbers that are none": WRITER | {"series.w": {"recent": {"metrics.seen": {"step": "x", "time": 5}}}},
+    "a writer that is text": WRITER | {"writers.w": "x"},
+    "a writer that is null": WRITER | {"writers.w": None},
+    "a writer that is a list": WRITER | {"writers.w": [1]},
+    "a writer of a negative rank": WRITER | {"writers.w": {"rank": -1, "attempt": 1}},
+    "a writer of a huge rank": WRITER | {"writers.w": {"rank": 2**64 - 1, "attempt": 2**64 - 1, "from_step": -(2**63)}},
+    "a writer that hides all": {"writers.w": {"rank": 0, "attempt": 2**31 - 1, "from_step": -(2**53), "ranks": 0}},
+    "a summary of text": WRITER | {"summaries.w.metrics.seen": {"count": "x", "max_step": []}},
+    "a summary of nothing": WRITER | {"summaries.w.metrics.seen": {}},
+    "a summary that is a list": WRITER | {"summaries.w.metrics.seen": [1]},
+    "a summary of what is no metric": WRITER | {"summaries.w.parameters.x": SUMMARY, "summaries.w.": SUMMARY},
+    "a heartbeat that is a number": WRITER | {"status": "running", "heartbeats.w": 5},
+    "a heartbeat that is no time": WRITER | {"status": "running", "heartbeats.w": "yesterday"},
+    "a heartbeat at the end of time": WRITER | {"status": "running", "heartbeats.w": "9999-12-31T23:59:59-14:00"},
     "a parent that is a number": {"parent": 5},
     "a parent that is itself": {"parent": BAD},
     "a parent that is nobody": {"parent": "nobody"},

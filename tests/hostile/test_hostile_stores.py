@@ -96,7 +96,7 @@ def assert_dependencies_lead_home_or_nowhere(exp):
 
 PROPERTIES = (
     *("slug", "author", "last_updated", "last_updated_by", "status", "error", "path", "dependencies"),
-    *("heartbeat", "stale", "parent", "children", "rank", "attempt", "last_step", "output"),
+    *("heartbeat", "stale", "parent", "children", "rank", "attempt", "last_step", "output", "writers"),
 )
 
 
@@ -121,7 +121,7 @@ def touch(path, elsewhere):
                     repr(getattr(part, name, None))
                 except REFUSALS:
                     assert part in strangers(exp._owner)
-            for name in part.series:
+            for name in part.history_names:
                 try:
                     assert part.history(name).to_numpy()["step"].tolist() == part.history(name).step
                     repr((part.history(name).time, part.history(name), part.summary(name)))

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -12,8 +13,23 @@ from hypothesis import strategies as st
 
 from lazytrack.errors import UnsafePathError
 from lazytrack.files import open_files
-from lazytrack.series import Columns, History, Log, Piece, Reader, Segment, Summary, Writer, cuts
+from lazytrack.series import (
+    Columns,
+    History,
+    Piece,
+    Reader,
+    Role,
+    Segment,
+    Source,
+    Stock,
+    Summary,
+    Writer,
+    cuts,
+    next_attempt,
+    summary_from_stored,
+)
 from lazytrack.series import writer as writing
+from lazytrack.series.entries import summary_to_stored
 
 TIME = 1_763_627_400_123_456
 LOSS = "metrics.loss"
@@ -28,16 +44,33 @@ def points(start, count):
     return Columns(range(start, start + count), range(TIME + start, TIME + start + count), map(float, range(count)))
 
 
+def new_writer(**role):
+    return Writer("run", Role(rank=0, **role))
+
+
+def settle(writer, written):
+    writer.stock = written.stock
+    writer.summaries.update(written.summaries)
+
+
 def save(writer, files, *batches):
     for batch in batches:
-        writer.log = writer.write(files, {LOSS: batch})
-    return writer.log
+        settle(writer, writer.write(files, {LOSS: batch}))
+    return writer.stock
+
+
+def as_read(value):
+    return json.loads(json.dumps(value.to_stored()))
+
+
+def source(stock, rank=0, before_step=math.inf):
+    return Source(rank=rank, before_step=before_step, stock=stock, unsaved=Columns())
 
 
 def read(files, *writers, field=LOSS, until=math.inf):
     """Return a metric as somebody else reads it, who has only what is stored."""
-    logs = {writer.id: Log.from_stored(json.loads(json.dumps(writer.log.to_stored()))) for writer in writers}
-    pieces, damaged = Reader().pieces(field, logs, {}, until=until, where=lambda _: files)
+    sources = [source(Stock.from_stored(as_read(writer.stock))) for writer in writers]
+    pieces, damaged = Reader().pieces(field, sources, until=until, where=lambda _: files)
     assert damaged == {}
     return History("loss", pieces)
 
@@ -47,27 +80,27 @@ def there(files):
 
 
 def test_few_points_are_in_the_record_and_need_no_file(files):
-    writer = Writer("run")
-    log = save(writer, files, points(0, 30), points(30, 34))
+    writer = new_writer()
+    stock = save(writer, files, points(0, 30), points(30, 34))
     assert there(files) == []
-    assert len(log.recent[LOSS]) == 64
+    assert len(stock.recent[LOSS]) == 64
     assert read(files, writer).step == list(range(64))
 
 
 def test_more_points_go_to_a_file_with_those_before_them(files):
-    writer = Writer("run")
-    log = save(writer, files, points(0, 64), points(64, 1))
-    assert log.recent == {}
+    writer = new_writer()
+    stock = save(writer, files, points(0, 64), points(64, 1))
+    assert stock.recent == {}
     assert there(files) == [f"{writer.id}-0.series"]
     assert read(files, writer).step == list(range(65))
 
 
 def test_the_eighth_file_of_a_level_becomes_one_with_the_others(files):
-    writer = Writer("run")
+    writer = new_writer()
     levels = []
     for number in range(64):
-        log = save(writer, files, points(number * 100, 100))
-        levels.append([segment.level for segment in log.segments])
+        stock = save(writer, files, points(number * 100, 100))
+        levels.append([segment.level for segment in stock.segments])
     assert levels[6] == [0] * 7
     assert levels[7] == [1]
     assert levels[14] == [1, *[0] * 7]
@@ -76,24 +109,24 @@ def test_the_eighth_file_of_a_level_becomes_one_with_the_others(files):
     assert len(there(files)) == 64, "files that are no longer named stay"
     history = read(files, writer)
     assert history.step == list(range(6400))
-    assert history.summary() == log.summary[LOSS]
+    assert history.summary() == writer.summaries[LOSS]
 
 
 def test_large_files_are_left_alone(files, monkeypatch):
     monkeypatch.setattr(writing, "_LARGEST", 5000)
-    writer = Writer("run")
-    log = save(writer, files, points(0, 1000), *(points(n, 70) for n in range(1000, 2000, 100)))
-    assert [segment.level for segment in log.segments] == [0, 1, 0, 0]
+    writer = new_writer()
+    stock = save(writer, files, points(0, 1000), *(points(n, 70) for n in range(1000, 2000, 100)))
+    assert [segment.level for segment in stock.segments] == [0, 1, 0, 0]
     assert len(read(files, writer)) == 1700
 
 
 def test_a_file_that_is_damaged_is_not_merged_and_hides_no_other(files, tmp_path):
-    writer = Writer("run")
+    writer = new_writer()
     save(writer, files, *(points(n * 100, 100) for n in range(7)))
     (tmp_path / "series" / "run" / f"{writer.id}-3.series").write_bytes(b"{}\n")
-    log = save(writer, files, points(700, 100))
-    assert [segment.level for segment in log.segments] == [0] * 8
-    pieces, damaged = Reader().pieces(LOSS, {writer.id: log}, {}, until=math.inf, where=lambda _: files)
+    stock = save(writer, files, points(700, 100))
+    assert [segment.level for segment in stock.segments] == [0] * 8
+    pieces, damaged = Reader().pieces(LOSS, [source(stock)], until=math.inf, where=lambda _: files)
     assert len(History("loss", pieces)) == 700
     [(path, reason)] = damaged.items()
     assert path.endswith("-3.series")
@@ -102,9 +135,9 @@ def test_a_file_that_is_damaged_is_not_merged_and_hides_no_other(files, tmp_path
 
 @pytest.mark.parametrize("damage", ["gone", "shorter", "folder", "forged"])
 def test_damaged_files_are_named_with_the_reason(files, tmp_path, damage):
-    writer = Writer("run")
-    log = save(writer, files, points(0, 100))
-    path = tmp_path / log.segments[0].path
+    writer = new_writer()
+    stock = save(writer, files, points(0, 100))
+    path = tmp_path / stock.segments[0].path
     content = path.read_bytes()
     path.unlink()
     if damage == "folder":
@@ -113,10 +146,10 @@ def test_damaged_files_are_named_with_the_reason(files, tmp_path, damage):
         path.write_bytes(content[:-1])
     elif damage == "forged":  # with the right digest, as who writes the record can
         path.write_bytes(b"no file of points\n")
-        log = Log.from_stored(log.to_stored() | {"segments": [forged(path, log.segments[0])]})
-    pieces, damaged = Reader().pieces(LOSS, {"w": log}, {}, until=math.inf, where=lambda _: files)
+        stock = Stock.from_stored(stock.to_stored() | {"segments": [forged(path, stock.segments[0])]})
+    pieces, damaged = Reader().pieces(LOSS, [source(stock)], until=math.inf, where=lambda _: files)
     assert pieces == []
-    assert list(damaged) == [log.segments[0].path]
+    assert list(damaged) == [stock.segments[0].path]
 
 
 def forged(path, segment):
@@ -125,102 +158,134 @@ def forged(path, segment):
 
 
 def test_a_reader_reads_each_file_of_an_experiment_once(files, monkeypatch):
-    writer = Writer("run")
-    writer.log = writer.write(files, {LOSS: points(0, 100), "metrics.auc": points(0, 100)})
+    writer = new_writer()
+    settle(writer, writer.write(files, {LOSS: points(0, 100), "metrics.auc": points(0, 100)}))
     asked = []
     read_many = files.read_many
     monkeypatch.setattr(files, "read_many", lambda paths: read_many([asked.append(p) or p for p in paths]))
     reader = Reader()
     for field in (LOSS, "metrics.auc", LOSS):
-        assert reader.pieces(field, {"w": writer.log}, {}, until=math.inf, where=lambda _: files)[0]
+        assert reader.pieces(field, [source(writer.stock)], until=math.inf, where=lambda _: files)[0]
     assert len(asked) == 1
-    assert reader.pieces("metrics.none", {"w": writer.log}, {}, until=math.inf, where=lambda _: files) == ([], {})
+    assert reader.pieces("metrics.none", [source(writer.stock)], until=math.inf, where=lambda _: files) == ([], {})
 
 
 @pytest.mark.parametrize(
-    "stored",
+    ("kind", "stored"),
     [
-        None,
-        [],
-        "x",
-        {"rank": "0"},
-        {"rank": -1},
-        {"rank": 2**60},
-        {"attempt": 1.5},
-        {"from_step": "1"},
-        {"segments": [{"path": "series/x", "sha256": "0"}]},
-        {"segments": [{"path": "artifacts/x", "sha256": "0", "size": 1}]},
-        {"segments": [{"path": "series/../../x", "sha256": "0", "size": 1}]},
-        {"segments": [{"path": "/etc/passwd", "sha256": "0", "size": 1}]},
-        {"summary": {LOSS: {"count": "many"}}},
-        {"summary": {LOSS: 3}},
-        {"summary": []},
-        {"recent": {LOSS: {"step": [1]}}},
-        {"recent": 1},
+        *((kind, stored) for kind in (Role, Stock) for stored in (None, [], "x", 5)),
+        (Role, {"rank": "0"}),
+        (Role, {"rank": -1}),
+        (Role, {"rank": 2**60}),
+        (Role, {"attempt": 1.5}),
+        (Role, {"attempt": 2**31}),
+        (Role, {"from_step": "1"}),
+        (Role, {"from_step": 2**60}),
+        (Role, {"started_at": "yesterday"}),
+        (Stock, {"segments": [{"path": "series/x", "sha256": "0"}]}),
+        (Stock, {"segments": [{"path": "artifacts/x", "sha256": "0", "size": 1}]}),
+        (Stock, {"segments": [{"path": "series/../../x", "sha256": "0", "size": 1}]}),
+        (Stock, {"segments": [{"path": "/etc/passwd", "sha256": "0", "size": 1}]}),
+        (Stock, {"recent": {LOSS: {"step": [1]}}}),
+        (Stock, {"recent": 1}),
     ],
 )
-def test_what_a_stranger_says_of_a_writer_is_refused_where_it_makes_no_sense(stored):
+def test_what_a_stranger_says_of_a_writer_is_refused_where_it_makes_no_sense(kind, stored):
     with pytest.raises(ValueError, match=r"."):
-        Log.from_stored(stored)
+        kind.from_stored(stored)
+
+
+@pytest.mark.parametrize("stored", [None, [], 5, {"count": "many"}, {"min": []}, {"max": {}}, {"nan": None}])
+def test_a_summary_that_makes_no_sense_is_refused(stored):
+    with pytest.raises(ValueError, match=r"."):
+        summary_from_stored(stored)
 
 
 def test_a_path_that_leaves_the_store_is_refused_as_such():
     with pytest.raises(UnsafePathError):
-        Log.from_stored({"segments": [{"path": "../x", "sha256": "0", "size": 1}]})
+        Stock.from_stored({"segments": [{"path": "../x", "sha256": "0", "size": 1}]})
 
 
 def test_what_a_record_says_of_a_writer_comes_back():
-    log = Log(
-        rank=3,
-        attempt=2,
-        from_step=7,
-        ranks=8,
-        summary={LOSS: Summary.of(points(0, 3).step, points(0, 3).value), "nan": Summary(nan=2, max_step=4)},
-        segments=(Segment(path="series/run/a-0.series", sha256="0" * 64, size=5, level=1),),
-    )
-    assert Log.from_stored(json.loads(json.dumps(log.to_stored()))) == log
-    assert Log().to_stored() == {"rank": 0, "attempt": 1}
-    assert log.to_stored()["summary"] == {
-        LOSS: {"count": 3, "min": 0, "max": 2, "last": 2, "last_step": 2},
-        "nan": {"count": 0, "nan": 2, "max_step": 4},
+    moment = datetime(2026, 11, 20, 8, 22, 33, 123456, tzinfo=UTC)
+    role = Role(rank=3, attempt=2, resumed=True, from_step=0, ranks=8, started_at=moment)
+    assert as_read(role) == {
+        "rank": 3,
+        "attempt": 2,
+        "resumed": True,
+        "from_step": 0,
+        "ranks": 8,
+        "started_at": "2026-11-20T08:22:33.123456Z",
     }
+    assert Role.from_stored(as_read(role)) == role
+    assert Role.from_stored(as_read(role) | {"of a later version": 1}) == role
+    assert as_read(Role()) == {"attempt": 1}
+    stock = Stock(segments=(Segment(path="series/run/a-0.series", sha256="0" * 64, size=5, level=1),))
+    assert Stock.from_stored(as_read(stock)) == stock
+    assert as_read(Stock()) == {}
 
 
-def test_infinities_are_spelled_as_strings():
-    stored = Log(
-        summary={LOSS: Summary(count=1, min=-math.inf, max=-math.inf, last=-math.inf, last_step=0)}
-    ).to_stored()
-    assert stored["summary"][LOSS]["min"] == "-Infinity"
-    assert Log.from_stored(stored).summary[LOSS].min == -math.inf
+def test_summaries_are_stored_without_what_goes_without_saying():
+    plain = Summary.of(points(0, 3).step, points(0, 3).value)
+    assert summary_to_stored(plain) == {"count": 3, "min": 0, "max": 2, "last": 2, "last_step": 2}
+    of_nan = Summary(nan=2, max_step=4)
+    assert summary_to_stored(of_nan) == {"count": 0, "nan": 2, "max_step": 4}
+    infinite = Summary(count=1, min=-math.inf, max=-math.inf, last=-math.inf, last_step=0, max_step=0)
+    assert summary_to_stored(infinite)["min"] == "-Infinity"
+    for summary in (plain, of_nan, infinite):
+        assert summary_from_stored(json.loads(json.dumps(summary_to_stored(summary)))) == summary
+
+
+def test_a_save_says_what_changed_and_no_more(files):
+    writer = new_writer()
+    settle(writer, writer.write(files, {f"metrics.m{n}": points(0, 1) for n in range(300)}))
+    written = writer.write(files, {"metrics.m7": points(1, 1)})
+    assert written.fields("w").keys() == {"series.w", "summaries.w.metrics.m7"}
+    assert len(json.dumps(written.fields("w"))) < 500
 
 
 # --- several writers ---
 
 
-def resumed(rank=0, attempt=2, step=5, ranks=None):
-    return Log(rank=rank, attempt=attempt, from_step=step, ranks=ranks)
+def role(rank=0, attempt=1, step=None, ranks=None):
+    return Role(rank=rank, attempt=attempt, from_step=step, ranks=ranks)
 
 
 @pytest.mark.parametrize(
-    ("logs", "hidden"),
+    ("roles", "hidden"),
     [
-        ([Log()], [math.inf]),
-        ([Log(), resumed()], [5, math.inf]),
-        ([Log(), resumed(), resumed(attempt=3, step=3)], [3, 3, math.inf]),
-        ([Log(), resumed(step=3), resumed(attempt=3, step=5)], [3, 5, math.inf]),
-        ([Log(), Log(attempt=2)], [math.inf, math.inf]),
-        ([Log(rank=1), resumed(rank=0)], [math.inf, math.inf]),
-        ([Log(rank=1), Log(rank=2), resumed(rank=0, ranks=2)], [math.inf, 5, math.inf]),
-        ([Log(rank=2), Log(rank=2, attempt=2), resumed(attempt=2, ranks=2)], [5, math.inf, math.inf]),
-        ([resumed(), resumed()], [math.inf, math.inf]),
+        ([role()], [math.inf]),
+        ([role(), role(0, 2, 5)], [5, math.inf]),
+        ([role(), role(0, 2, 5), role(0, 3, 3)], [3, 3, math.inf]),
+        ([role(), role(0, 2, 3), role(0, 3, 5)], [3, 5, math.inf]),
+        ([role(), role(0, 2)], [math.inf, math.inf]),
+        ([role(1), role(0, 2, 5)], [math.inf, math.inf]),
+        ([role(1), role(2), role(0, 2, 5, ranks=2)], [math.inf, 5, math.inf]),
+        ([role(2), role(2, 2), role(0, 2, 5, ranks=2)], [5, 5, math.inf]),
+        ([role(0, 2, 5), role(0, 2, 5)], [5, math.inf]),  # begun at the same time: one of them counts
+        ([role(None), role(0, 2, 5, ranks=1), role(None, 2, 5)], [math.inf, math.inf, math.inf]),
     ],
 )
-def test_who_goes_on_from_a_step_hides_what_came_before_it(logs, hidden):
-    assert list(cuts(dict(enumerate(logs)), LOSS).values()) == hidden
+def test_who_goes_on_from_a_step_hides_what_came_before_it(roles, hidden):
+    assert list(cuts(dict(enumerate(roles))).values()) == hidden
 
 
-def test_system_metrics_go_by_the_clock_and_are_never_hidden():
-    assert set(cuts({1: Log(), 2: resumed()}, "metrics.system/cpu_utilization_percentage").values()) == {math.inf}
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 3), st.none() | st.integers(0, 3), st.none() | st.integers(1, 4)), min_size=1, max_size=8
+)
+
+
+@given(EVENTS)
+def test_who_came_last_is_hidden_by_nobody_and_hides_all_it_says(events):
+    roles = {}
+    for number, (rank, step, wanted) in enumerate(events):
+        ranks = None if step is None or wanted is None or wanted <= rank else wanted
+        roles[number] = role(rank, next_attempt(roles, rank, ranks), step, ranks)
+        hidden = cuts(roles)
+        assert hidden[number] == math.inf
+        for other, its in roles.items():
+            if step is not None and other != number and (its.rank == rank or (ranks is not None and its.rank >= ranks)):
+                assert hidden[other] <= step
 
 
 def columns_of(history):
@@ -242,26 +307,28 @@ LOGS = st.lists(
 @given(LOGS, st.sampled_from([math.inf, TIME + 25]), st.integers(1, 6))
 def test_a_history_is_all_that_counts_in_order_with_numpy_and_without(writers, until, few):
     files = open_files("memory://series-of-many")
-    expected, logs, value = [], {}, itertools.count()
-    made = []
+    value, made, known = itertools.count(), [], {}
     for number, (rank, attempt, from_step, batches) in enumerate(writers):
-        writer = Writer("run", Log(rank=rank, attempt=attempt, from_step=from_step))
-        writer.id = f"w{number}"
-        writer._numbers = itertools.count(next(_unique) * 100)
+        writer = Writer(f"run-{next(_unique)}", role(rank, attempt, from_step))
+        known[number] = writer
         for batch in batches:
             held = Columns([s for s, _ in batch], [TIME + t for _, t in batch], [float(next(value)) for _ in batch])
-            made += [(rank, attempt, writer.id, *point) for point in zip(held.step, held.time, held.value, strict=True)]
+            made += [(rank, attempt, number, *point) for point in zip(held.step, held.time, held.value, strict=True)]
             if held:
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr(writing, "_FEW", few)
-                    writer.log = writer.write(files, {LOSS: held})
-        logs[writer.id] = writer.log
-    for rank, attempt, _, step, time, its_value in sorted(made, key=lambda point: point[:3]):
-        later = [log for log in logs.values() if log.rank == rank and log.attempt > attempt]
-        if time <= until and all(log.from_step is None or step < log.from_step for log in later):
+                    settle(writer, writer.write(files, {LOSS: held}))
+    expected = []
+    for rank, attempt, number, step, time, its_value in sorted(made, key=lambda point: point[:3]):
+        rivals = [(w.role.attempt, n, w.role.from_step) for n, w in known.items() if w.role.rank == rank]
+        later = [start for its, n, start in rivals if (its, n) > (attempt, number) and start is not None]
+        if time <= until and all(step < start for start in later):
             expected.append((step, time, its_value, rank))
     expected.sort(key=lambda point: point[0])
-    pieces, damaged = Reader().pieces(LOSS, logs, {}, until=until, where=lambda _: files)
+    hidden = cuts({number: writer.role for number, writer in known.items()})
+    order = sorted(known, key=lambda number: (known[number].role.rank, known[number].role.attempt, number))
+    sources = [source(known[n].stock, rank=known[n].role.rank, before_step=hidden[n]) for n in order]
+    pieces, damaged = Reader().pieces(LOSS, sources, until=until, where=lambda _: files)
     assert damaged == {}
     history = History("loss", pieces)
     assert list(zip(history.step, history.columns().time, history.value, history.rank, strict=True)) == expected

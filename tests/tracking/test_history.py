@@ -54,7 +54,7 @@ def test_without_steps_there_is_no_history(project):
     exp.log_metric("auc", 0.9)
     exp.log_metric("loss", 0.5, step=1)
     exp.log_metric("loss", 0.4)
-    assert exp.series == ["loss"]
+    assert exp.history_names == ["loss"]
     assert len(exp.history("auc")) == 0
     assert exp.summary("auc") == Summary()
     assert exp.metrics["loss"] == 0.4
@@ -142,7 +142,7 @@ def test_tests_have_histories_of_their_own(project):
     project.save()
     found = again(project)
     assert (found.history("loss").value, found.tests[0].history("loss").value) == ([1.0], [2.0])
-    assert (found.series, found.tests[0].series) == (["loss"], ["loss", "auc"])
+    assert (found.history_names, found.tests[0].history_names) == (["loss"], ["loss", "auc"])
     assert found.tests[0].summary("auc").last == 0.5
 
 
@@ -277,8 +277,8 @@ def test_a_series_that_makes_no_sense_hides_no_other(project):
     exp = project.log("run")
     log_curve(exp, 3)
     project.save()
-    project._journal.append([{"record": exp.slug, "set": {"series.forged": {"rank": "first"}}}], by="mallory")
-    with pytest.warns(StoreWarning, match=r"series\.forged of .* makes no sense"):
+    project._journal.append([{"record": exp.slug, "set": {"writers.forged": {"rank": "first"}}}], by="mallory")
+    with pytest.warns(StoreWarning, match=r"writers\.forged of .* makes no sense"):
         assert again(project).history("loss").step == [0, 1, 2]
 
 
@@ -453,7 +453,26 @@ def test_as_of_a_time_the_project_is_as_it_was(project, monkeypatch):
         for other in (then, pickle.loads(pickle.dumps(past))["run"]):
             assert other.history("loss").step == list(range(hour + 1))
     with pytest.raises(TypeError, match="time must be a datetime"):
+        now.as_of(5)
+    with pytest.raises(ValueError, match="time 'yesterday' cannot be read"):
         now.as_of("yesterday")
+    assert len(now.as_of("2026-11-01T00:30")) == 1
+
+
+def test_as_of_a_time_nobody_has_gone_on_yet(project):
+    exp = project.log("run")
+    log_curve(exp, 100)
+    project.save()
+    then = datetime.now(UTC)
+    mine = Project(project.fpath)
+    resumed = mine.resume("run", step=50)
+    resumed.log_metric("loss", 1.0, step=500)
+    resumed.log_metric("new", 1.0, step=500)
+    mine.save()
+    past = project.as_of(then)["run"]
+    assert past.history("loss").step == list(range(100))
+    assert (past.last_step, past.history_names, past.attempt) == (99, ["loss"], 1)
+    assert past.summary("loss").count == 100
 
 
 def test_as_of_a_time_histories_are_whole_after_packing_too(project):

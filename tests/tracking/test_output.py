@@ -159,6 +159,13 @@ def test_what_a_forked_child_prints_is_its_own(project):
     assert exp.output == "before\n"
 
 
+def test_an_artifact_of_a_like_name_is_not_output(project):
+    with project.log("run", capture=True) as exp:
+        exp.log_artifact("output", {"a": 1}, "json")
+        print("it")
+    assert exp.output == "it\n"
+
+
 def test_a_deleted_run_keeps_nothing_more(project):
     with project.log("run", capture=True) as exp:
         project.delete(exp.slug)

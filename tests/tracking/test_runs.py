@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from lazytrack import Project, naming
@@ -47,7 +48,7 @@ def test_ranks_log_to_one_experiment(project, run):
     assert found.history("loss").step[-3:] == [200, 201, 202]
     assert found.history("loss").rank[-3:] == [0, 1, 2]
     assert found.history("loss", rank=2).value == [-2.0]
-    assert found.series == ["loss", "of rank 1", "of rank 2", "of rank 0"]
+    assert found.history_names == ["loss", "of rank 1", "of rank 2", "of rank 0"]
     assert found.summary("loss").count == 153
 
 
@@ -200,6 +201,160 @@ def test_ranks_that_are_no_more_are_hidden_whatever_their_attempt(project, run):
     assert opened(project)["run"].history("loss", rank=5).step == list(range(100, 120))
 
 
+def test_ranks_that_come_back_after_there_were_fewer_are_seen(project, run):
+    mine = opened(project)
+    mine.resume("run", step=50, ranks=2)
+    mine.save()
+    for way in ("resume", "attach"):
+        mine = opened(project)
+        exp = mine.resume("run", step=80, rank=3, ranks=4) if way == "resume" else mine.attach("run", rank=3)
+        log(exp, range(80, 90), by=-1.0)
+        mine.save()
+    assert len(opened(project)["run"].history("loss", rank=3)) == 20
+
+
+def test_who_attaches_late_is_seen_though_others_have_gone_on(project, run):
+    early = opened(project)
+    assert early["run"].last_step == 149
+    for _ in range(2):
+        mine = opened(project)
+        mine.resume("run", step=50)
+        mine.save()
+    log(early.attach("run", rank=0), [60])
+    early.save()
+    assert opened(project)["run"].history("loss").step == [*range(50), 60]
+
+
+def test_what_is_no_rank_is_hidden_by_nobody(project, run):
+    evaluation = opened(project)
+    exp = evaluation.attach("run")
+    assert exp.rank is None
+    for step in (90, 100):
+        exp.log_metric("val", step / 100, step=step)
+    evaluation.save()
+    mine = opened(project)
+    mine.resume("run", step=95)
+    mine.save()
+    found = opened(project)["run"]
+    assert found.history("val").step == [90, 100]
+    assert found.history("val").rank == [-1, -1]
+    assert found.metrics["val"] == 1.0
+    assert found.last_step == 100
+
+
+def test_two_that_go_on_at_once_are_not_both_seen(project, run):
+    twins = [opened(project), opened(project)]
+    for twin in twins:
+        log(twin.resume("run", step=140), range(140, 150), by=2.0)
+    for twin in twins:
+        twin.save()
+    assert opened(project)["run"].history("loss").step == list(range(150))
+
+
+def test_attaching_to_ones_own_run_is_that_run(project):
+    with project.log("run") as exp:
+        log(exp, range(3))
+        project.save()
+        assert project.attach(exp) is exp
+        with pytest.raises(ValueError, match="as rank 0 already"):
+            project.attach(exp, rank=2)
+    project.save()
+    assert opened(project)["run"].status == "completed"
+
+
+def test_a_dead_attempt_that_fails_late_does_not_say_how_the_run_ends(project):
+    first = opened(project)
+    with pytest.raises(ZeroDivisionError), first.log("run") as exp:
+        log(exp, range(10))
+        first.save()
+        second = opened(project)
+        resumed = second.resume("run", step=5)
+        second.save()
+        raise ZeroDivisionError
+    assert opened(project)["run"].status == "running"
+    with resumed:
+        second.refresh()
+        log(resumed, range(5, 8))
+    second.save()
+    assert (opened(project)["run"].status, opened(project)["run"].error) == ("completed", None)
+
+
+def test_a_run_that_was_told_to_stop_is_completed_by_who_goes_on(project):
+    first = opened(project)
+    exp = first.log("run")
+    log(exp, range(10))
+    first.save()
+    second = opened(project)
+    with second.resume("run", step=5) as resumed:
+        second.save()
+        exp._stop()
+        first.save()
+        second.refresh()
+        assert resumed.status == "stopped"
+    second.save()
+    assert opened(project)["run"].status == "completed"
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, "completed"), (None, "completed"), (1, "failed"), ("no", "failed")])
+def test_a_block_that_exits_well_is_completed(project, code, status):
+    with pytest.raises(SystemExit), project.log("run"):
+        raise SystemExit(code)
+    project.save()
+    assert opened(project)["run"].status == status
+
+
+def test_going_on_restores_the_metrics_of_tests_too(project):
+    exp = project.log("run")
+    test = exp.log_test("women")
+    for step in range(10):
+        test.log_metric("auc", step / 10, step=step)
+    project.save()
+    mine = opened(project)
+    assert mine.resume("run", step=5).tests[0].metrics == {"auc": 0.4}
+    mine.save()
+    assert opened(project)["run"].tests[0].history("auc").step == list(range(5))
+
+
+def test_going_on_leaves_a_metric_that_somebody_has_logged_since(project, run):
+    other = opened(project)
+    other.attach("run").log_metric("loss", 77.0)
+    other.save()
+    mine = opened(project)
+    assert mine.resume("run", step=50).metrics == {"loss": 77.0}
+
+
+def test_what_goes_on_without_autosave_is_not_stale(project, later):
+    beat(project)
+    later(minutes=20)
+    assert opened(project)["run"].stale
+    mine = opened(project)
+    mine.resume("run")
+    mine.save()
+    assert not opened(project)["run"].stale
+
+
+def test_each_writer_is_known_with_its_own_sign_of_life(project, later):
+    exp = beat(project)
+    for rank in (1, None):
+        mine = opened(project)
+        mine.attach("run", rank=rank)._beat()
+        mine.save()
+    later(minutes=16)
+    mine = opened(project)
+    mine.attach("run", rank=2)._beat()
+    mine.save()
+    found = opened(project)["run"]
+    assert [(w.rank, w.attempt, w.silent) for w in found.writers] == [
+        (None, 1, True),
+        (0, 1, True),
+        (1, 1, True),
+        (2, 1, False),
+    ]
+    assert found.heartbeat == exp.heartbeat
+    assert found.stale, "others that live do not keep it alive"
+    assert found.writers[1].started_at >= exp.created_at
+
+
 def test_only_rank_0_says_that_the_run_goes_on_and_how_it_ends(project, run):
     mine = opened(project)
     with mine.resume("run", step=100, rank=1) as exp:
@@ -255,8 +410,10 @@ def test_system_metrics_are_kept_when_a_run_goes_on(project):
     [
         ({"step": 1.5}, TypeError, "step is an integer, not float 1.5"),
         ({"step": "5"}, TypeError, "step is an integer"),
-        ({"rank": 2, "ranks": 2}, ValueError, "ranks is at least 3"),
-        ({"ranks": 0}, ValueError, "ranks is at least 1"),
+        ({"step": 1, "rank": 2, "ranks": 2}, ValueError, "ranks is at least 3"),
+        ({"step": 1, "ranks": 0}, ValueError, "ranks is at least 1"),
+        ({"ranks": 4}, ValueError, "ranks=4 says whose points .* give that step too"),
+        ({"step": 2**60}, ValueError, "step is at least"),
         ({"autosave": -1}, ValueError, "autosave is a number of seconds above 0, not -1"),
         ({"autosave": "30"}, TypeError, "autosave is a number of seconds, or True, not str '30'"),
         ({"autosave": float("inf")}, ValueError, "autosave"),
@@ -280,6 +437,11 @@ def test_what_is_not_there_cannot_be_gone_on_with(project, run):
             getattr(opened(project), way)("rum")
         with pytest.raises(ReadOnlyError, match="mode='r'"):
             getattr(opened(project, "r"), way)("run")
+
+
+def test_numbers_of_numpy_are_numbers(project, run):
+    exp = opened(project).resume(run, step=np.int64(120), rank=np.int32(0), ranks=np.int8(1))
+    assert exp.last_step == 119
 
 
 # --- alive or dead ---
@@ -352,6 +514,8 @@ def test_a_run_is_closed_by_force_and_as_what_one_likes(project):
     mine = opened(project)
     with pytest.raises(ValueError, match="no status 'dead'"):
         mine.close("run", status="dead", force=True)
+    with pytest.raises(ValueError, match="not as 'running'"):
+        mine.close("run", status="running", force=True)
     mine.close("run", status="failed", force=True)
     mine.save()
     assert opened(project)["run"].status == "failed"

@@ -33,7 +33,7 @@ def until(condition):
 
 def test_the_machine_is_sampled_while_the_run_goes_on(project):
     with project.log("run", system_metrics=0.01) as exp:
-        until(lambda: len(exp.series) > 5 and len(exp.history(exp.series[0])) > 3)
+        until(lambda: len(exp.history_names) > 5 and len(exp.history(exp.history_names[0])) > 3)
     assert samplers() == []
     project.save()
     found = Project(project.fpath, mode="r")["run"]
@@ -44,8 +44,8 @@ def test_the_machine_is_sampled_while_the_run_goes_on(project):
         "system/process_memory_usage_megabytes",
         "system/disk_usage_percentage",
         "system/network_receive_megabytes",
-    } <= set(found.series)
-    assert all(name.startswith("system/") for name in found.series)
+    } <= set(found.history_names)
+    assert all(name.startswith("system/") for name in found.history_names)
     assert 0 <= found.metrics["system/cpu_utilization_percentage"] <= 100
     used = found.metrics["system/process_memory_usage_megabytes"]
     assert used == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.5)

@@ -43,7 +43,7 @@ def test_a_row_for_each_experiment_and_a_column_for_each_thing_logged(project):
     assert first["created_at"] == project["first"].created_at
     assert second["parameters.optimizer"] == {}
     assert second["metrics.auc"] is None
-    assert table.column("parameters.lr") == [0.1, "auto"]
+    assert table.column("parameters.lr") == table["parameters.lr"] == [0.1, "auto"]
     assert table[-1] is second
     assert table[:1] == [first]
     assert repr(table) == "Table(2 experiments, 12 columns)"
@@ -73,6 +73,23 @@ def test_pandas(project):
     assert table["metrics.auc"].tolist()[0] == 0.9
     assert math.isnan(table["metrics.auc"][1])
     assert str(table["created_at"].dtype).endswith("UTC]")
+
+
+def test_system_metrics_are_left_out(project):
+    project.log("third").log_metric("system/cpu", 1.0)
+    assert not [name for name in project.table().columns if "system" in name]
+
+
+def test_polars_keeps_numbers_that_are_integers_and_floats(tmp_path):
+    polars = pytest.importorskip("polars")
+    project = Project(tmp_path / "churn")
+    for value in (1, 0.5, None):
+        exp = project.log("run")
+        if value is not None:
+            exp.log_metric("x", value)
+    table = project.table().to_polars()
+    assert table["metrics.x"].to_list() == [1.0, 0.5, None]
+    assert table["tags"].dtype == polars.List(polars.String)
 
 
 def test_polars(project):

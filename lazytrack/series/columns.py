@@ -41,9 +41,9 @@ class Columns:
     def __len__(self) -> int:
         return len(self.value)
 
-    def copy(self) -> "Columns":
-        """Return the same points, apart from these."""
-        return Columns(self.step, self.time, self.value)
+    def after(self, count: int) -> "Columns":
+        """Return the points but the first ones."""
+        return Columns(self.step[count:], self.time[count:], self.value[count:])
 
     def fill(self, step: Any, time: Any, value: Any) -> None:
         """Put the points into numpy arrays of int64, int64 and float64."""
@@ -54,10 +54,6 @@ class Columns:
         self.step.extend(other.step)
         self.time.extend(other.time)
         self.value.extend(other.value)
-
-    def drop(self, count: int) -> None:
-        """Forget the first points."""
-        del self.step[:count], self.time[:count], self.value[:count]
 
 
 # --- as JSON: a few points, which anyone can read ---
@@ -97,7 +93,14 @@ def to_bytes(columns: Columns) -> tuple[dict[str, Any], list[bytes]]:
 
     Of steps and times the first is kept, and the differences: one number where they are all the same, else a column of
     the smallest type that holds them. Values are kept in single precision where that says the same.
+
+    Raises
+    ------
+    ValueError
+        When they are not of one length.
     """
+    if not len(columns.step) == len(columns.time) == len(columns.value):
+        raise ValueError("columns of different lengths are no points")
     step, step_bytes = _integers(columns.step)
     time, time_bytes = _integers(columns.time)
     single = array("f", columns.value)

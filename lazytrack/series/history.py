@@ -1,13 +1,12 @@
 """The history of one metric, as lists, as numpy arrays, and as a table of pandas or polars."""
 
-import functools
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate, islice
 from operator import gt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import polars as pl
+
+
+_Made = TypeVar("_Made")
 
 
 @attrs.frozen(kw_only=True)
@@ -57,29 +59,30 @@ class History:
     def __init__(self, name: str, pieces: Sequence[Piece]) -> None:
         self.name = name
         self._pieces = pieces
+        self._made: dict[str, Any] = {}
 
-    @functools.cached_property
+    @property
     def step(self) -> list[int]:
         """The steps."""
-        return self._columns[0].step.tolist()
+        return self._once("step", self._columns[0].step.tolist)
 
-    @functools.cached_property
+    @property
     def time(self) -> list[datetime]:
         """When each was logged; aware, in UTC, to the microsecond."""
         try:
-            return [naming.from_micros(micros) for micros in self._columns[0].time]
+            return self._once("time", lambda: list(map(naming.from_micros, self._columns[0].time)))
         except OverflowError as error:
             raise ValueError(f"the history of {self.name!r} holds a time that is none") from error
 
-    @functools.cached_property
+    @property
     def value(self) -> list[float]:
         """The values."""
-        return self._columns[0].value.tolist()
+        return self._once("value", self._columns[0].value.tolist)
 
-    @functools.cached_property
+    @property
     def rank(self) -> list[int]:
         """Which of several processes logged each: 0 where there was one, -1 for one that had no rank."""
-        return self._columns[1].tolist()
+        return self._once("rank", self._columns[1].tolist)
 
     def columns(self) -> Columns:
         """Return the points without their ranks, as they are held and stored."""
@@ -149,8 +152,16 @@ class History:
 
     # --- beneath: the same twice, with numpy, which is quick, and without ---
 
-    @functools.cached_property
+    def _once(self, name: str, make: Callable[[], _Made]) -> _Made:
+        made: _Made = self._made[name] if name in self._made else make()
+        self._made[name] = made  # two threads may make it twice, which does no harm
+        return made
+
+    @property
     def _columns(self) -> tuple[Columns, "array[int]"]:
+        return self._once("columns", self._read)
+
+    def _read(self) -> tuple[Columns, "array[int]"]:
         columns, ranks = Columns(), array("q")
         for piece in self._pieces:
             points = piece.points if isinstance(piece.points, Columns) else piece.points.columns()

@@ -97,16 +97,17 @@ def read_segments(files: Files, segments: Sequence[Segment]) -> tuple[dict[str, 
     Raises
     ------
     OSError
-        When the storage cannot be read.
+        When none of them can be read, because of the storage.
     """
     sound, damaged = {}, {}
+    refused: OSError | None = None
     known = {segment.path: segment for segment in segments}
     for path, content in files.read_many(known):
         if isinstance(content, FileNotFoundError):
             damaged[path] = "is gone"
         elif isinstance(content, OSError):
             if not is_of_the_file(content):
-                raise content
+                refused = content
             damaged[path] = f"cannot be read: {content.strerror or content}"
         elif hashlib.sha256(content).hexdigest() != known[path].sha256:
             damaged[path] = "is not the file that was saved: its digest is another"
@@ -115,4 +116,6 @@ def read_segments(files: Files, segments: Sequence[Segment]) -> tuple[dict[str, 
                 sound[path] = file.parse(content)
             except ValueError as error:
                 damaged[path] = str(error)
+    if refused is not None and not sound:  # and perhaps none can be read: that must not look like an empty history
+        raise refused
     return sound, damaged

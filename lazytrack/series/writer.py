@@ -68,6 +68,8 @@ class Writer:
     is_noted: bool = attrs.field(default=False, init=False)
     """Whether the record says, or is about to say, which one this is."""
     _numbers: Iterator[int] = attrs.field(factory=count, init=False)
+    _ahead: "tuple[Written, dict[str, int]] | None" = attrs.field(default=None, init=False)
+    """What is in files that the record does not name yet, because it could not be saved; of how many points."""
 
     def with_points(self, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored, with points that are not, all in the record."""
@@ -90,7 +92,7 @@ class Writer:
         UnsafePathError
             When the record's name would lead out of the store.
         """
-        written = self.with_points(unsaved)
+        written = self._with_points_ahead(unsaved)
         stock = written.stock
         if sum(map(len, stock.recent.values())) <= _FEW:
             return written
@@ -101,7 +103,25 @@ class Writer:
         data = file.compose(points, id=name, record=self.record)
         files.create(path, data)
         segment = Segment(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), level=level)
-        return attrs.evolve(written, stock=Stock(segments=(*left, segment)))
+        written = attrs.evolve(written, stock=Stock(segments=(*left, segment)))
+        self._ahead = written, {field: len(points) for field, points in unsaved.items()}
+        return written
+
+    def settle(self, written: "Written") -> None:
+        """Take note that the record says what is `written`."""
+        self.stock, self._ahead = written.stock, None
+        self.summaries.update(written.summaries)
+
+    def _with_points_ahead(self, unsaved: Mapping[str, Columns]) -> "Written":
+        """Return what is to be stored; what a save that failed has put into files is not put into others."""
+        if self._ahead is None:
+            return self.with_points(unsaved)
+        ahead, counts = self._ahead
+        more = {field: points.after(counts.get(field, 0)) for field, points in unsaved.items()}
+        base = Writer(self.record, self.role)
+        base.stock, base.summaries = ahead.stock, {**self.summaries, **ahead.summaries}
+        written = base.with_points({field: points for field, points in more.items() if points})
+        return attrs.evolve(written, summaries={**ahead.summaries, **written.summaries})
 
     def _merged(
         self, files: Files, points: Mapping[str, Columns], segments: Sequence[Segment]
@@ -114,7 +134,10 @@ class Writer:
                 return points, level, segments
             if sum(segment.size for segment in last) > _LARGEST:
                 return points, level, segments
-            earlier, damaged = read_segments(files, last)
+            try:
+                earlier, damaged = read_segments(files, last)
+            except OSError as error:
+                earlier, damaged = {}, {"": str(error)}
             if damaged:  # the reader reports it; what is sound stays as it is
                 _logger.warning("series of %s are not merged: %s", self.record, damaged)
                 return points, level, segments

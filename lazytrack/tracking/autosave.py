@@ -60,6 +60,8 @@ class Autosave(threading.Thread):
         self._inbox: queue.SimpleQueue[_Word] = queue.SimpleQueue()  # may be written to by a signal's handler
         self._heard = -math.inf
         self._failing = False
+        self._may_succeed = True
+        """Whether what failed was the storage, rather than something that cannot be written."""
         self._over = False
 
     def start(self) -> None:
@@ -124,6 +126,7 @@ class Autosave(threading.Thread):
             self._over = True
             warn(f"{experiment.slug} is saved no more: {error}")
         except Exception as error:  # noqa: BLE001  (whatever it is, training goes on)
+            self._may_succeed = isinstance(error.__cause__ or error, OSError)
             if not self._failing:
                 warn(f"{experiment.slug} could not be saved, all is kept and tried again: {error}")
             self._failing = True
@@ -134,7 +137,7 @@ class Autosave(threading.Thread):
     def _save_within(self, seconds: float, first: Callable[[], None]) -> bool:
         """Save, and where that fails try again for a while; tell whether all is saved."""
         until = time.monotonic() + seconds
-        while not (saved := self._save(first)) and time.monotonic() < until:
+        while not (saved := self._save(first)) and self._may_succeed and time.monotonic() < until:
             time.sleep(min(self.seconds, _PAUSE_SECONDS))
         return saved
 
@@ -157,9 +160,7 @@ _watched: set[int] = set()
 def _prepare_process() -> None:
     """Have the threads told when this process ends or is terminated."""
     _signals.install()
-    if sys.exit is not _exit:
-        global _exit_before
-        _exit_before, sys.exit = sys.exit, _exit
+    _exits.install()
     if os.getpid() not in _watched:
         _watched.clear()
         _watched.add(os.getpid())
@@ -167,22 +168,35 @@ def _prepare_process() -> None:
         threading.Thread(target=_await_end, name="lazytrack end of process", daemon=True).start()
 
 
-def _exit(code: Any = None, /) -> NoReturn:
-    """Exit, and remember how: nothing else tells who comes afterwards."""
-    if threading.current_thread() is threading.main_thread():
-        _exit_codes[:] = [code]
-    _exit_before(code)
+class _Exits:
+    """The code that a program leaves with by `sys.exit`: nothing else tells who comes afterwards."""
+
+    def __init__(self) -> None:
+        self._is_installed = False
+        self.codes: list[Any] = []
+
+    def install(self) -> None:
+        """Listen from now on."""
+        self.codes = []
+        if not self._is_installed:
+            self._is_installed, exit_before = True, sys.exit
+
+            def exit(code: Any = None, /) -> NoReturn:  # noqa: A001
+                if threading.current_thread() is threading.main_thread():
+                    self.codes = [code]
+                exit_before(code)
+
+            sys.exit = exit
 
 
-_exit_before = sys.exit
-_exit_codes: list[Any] = []
+_exits = _Exits()
 
 
 def what_ended_the_process() -> BaseException | None:
     """Return the exception that nobody caught, an exit included; None where the program came to its end."""
     if (error := getattr(sys, "last_value", None)) is not None:
         return error  # type: ignore[no-any-return]
-    return SystemExit(*_exit_codes) if _exit_codes else None
+    return SystemExit(*_exits.codes) if _exits.codes else None
 
 
 def _await_end() -> None:
@@ -217,11 +231,14 @@ class _Signals:
                 signal.signal(signal.SIGTERM, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._stopping and (running := set(_running)):
-            self._stopping, self._waiting = True, running
-            for autosave in running:
+        if not self._stopping and _running:
+            self._stopping = True
+            self._waiting = set(_running)
+            self._waiting.intersection_update(_running)  # one may have come to its end in between
+            for autosave in list(self._waiting):
                 autosave.tell(_Word.TERMINATED)
-            return
+            if self._waiting:
+                return
         self._stopping = False  # saved, or told a second time, which is to be obeyed at once
         if callable(self._previous):
             self._previous(number, frame)

@@ -19,6 +19,7 @@ from lazytrack.tracking.table import Table
 
 _LARGE_BYTES = 1_000_000
 """Before an artifact of this size is written, the log is read once: an equal one may be there."""
+_PATIENCE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -208,7 +209,13 @@ class Catalog(Owner):
                     self._shelf.know(file)
 
     def _look_again(self) -> bool:
-        self.refresh()
+        # Who asks may hold an experiment's lock, which a save that is under way may be waiting for.
+        if not self._save_lock.acquire(timeout=_PATIENCE_SECONDS):
+            return False
+        try:
+            self._unmoved |= self._read_journal()
+        finally:
+            self._save_lock.release()
         return True
 
     def _experiment_of(self, slug: str) -> Experiment | None:

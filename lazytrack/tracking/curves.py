@@ -12,6 +12,7 @@ from lazytrack.errors import StoreWarning
 from lazytrack.series import (
     HEARTBEATS,
     SERIES,
+    SUMMARIES,
     SYSTEM,
     WRITERS,
     Columns,
@@ -54,8 +55,7 @@ class Taken:
 
     def settle(self, written: Written) -> None:
         """Take note that they are stored as is `written`. The caller holds the experiment's lock."""
-        self.writer.stock = written.stock
-        self.writer.summaries.update(written.summaries)
+        self.writer.settle(written)
         for field, points in self.points.items():
             self.buffers[field].drop(len(points))
 
@@ -111,7 +111,13 @@ class Curves(Measured):
         with self._ledger.lock:
             attempt = next_attempt(self._writers().roles, rank, ranks)
             role = Role(rank=rank, attempt=attempt, resumed=resumed, from_step=from_step, ranks=ranks)
-            self._own_writer = Writer(self._slug, attrs.evolve(role, started_at=naming.now()))
+            before, self._own_writer = self._own_writer, Writer(self._slug, attrs.evolve(role, started_at=naming.now()))
+            if before is not None:  # what it has logged and not saved, this one saves
+                self._ledger.changed.pop(SERIES + before.id, None)
+                for points in [points for part in self._measured() for points in part._points.values()]:
+                    points.series = ""
+                    if points:
+                        self._note_points(points)
             return self._own_writer
 
     def _stop_writing(self) -> None:
@@ -143,7 +149,7 @@ class Curves(Measured):
             return None
         if field == SERIES + writer.id:
             buffers = {field: points for part in self._measured() for field, points in part._unsaved().items()}
-            return Taken(writer=writer, points={f: points.copy() for f, points in buffers.items()}, buffers=buffers)
+            return Taken(writer=writer, points={f: points.columns() for f, points in buffers.items()}, buffers=buffers)
         return {WRITERS + writer.id: writer.role.to_stored(), HEARTBEATS + writer.id: self._heartbeat}.get(field)
 
     # --- reading ---
@@ -162,7 +168,7 @@ class Curves(Measured):
         with self._ledger.lock:
             found = self._writers().metrics()
             if (writer := self._own_writer) is not None:
-                unsaved = {field: points for part in self._measured() for field, points in part._unsaved().items()}
+                unsaved = {f: points.columns() for part in self._measured() for f, points in part._unsaved().items()}
                 for field, summary in {**writer.summaries, **writer.with_points(unsaved).summaries}.items():
                     found.setdefault(field, {})[writer.id] = summary
         if self._owner._until < math.inf:  # what there was then, the points tell
@@ -199,9 +205,15 @@ class Curves(Measured):
             sources.append(source)
         return sources
 
+    def _has_history_below(self, prefix: str) -> bool:
+        """Tell whether points are stored of a metric whose field begins so."""
+        own = () if self._own_writer is None else self._own_writer.summaries
+        stored = (field.removeprefix(SUMMARIES).partition(".")[2] for field in self._owner._journal.fields(self._slug))
+        return any(field.startswith(prefix) for field in (*own, *stored))
+
     def _unsaved_of(self, field: str) -> Columns:
         parts = (part._unsaved().get(field) for part in self._measured())
-        return next((points.copy() for points in parts if points), Columns())
+        return next((points.columns() for points in parts if points), Columns())
 
     def _summary(self, field: str) -> Summary | None:
         """Return the summary of a metric where the record tells it: no point of it is hidden."""

@@ -15,7 +15,7 @@ from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.running import Running
 from lazytrack.tracking.test import Test
 
-_OUTPUT = re.compile(r"output(-rank\d+)?(-\d+)?", re.ASCII)
+_OUTPUT = re.compile(r"output(-rank\d+|-[0-9a-z]{8})?(-\d+)?", re.ASCII)
 
 
 class Experiment(Running):

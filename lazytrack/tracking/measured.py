@@ -1,6 +1,8 @@
 """Metrics with a history: what experiments and tests log at each step, and how it is read back."""
 
 import operator
+import struct
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +12,14 @@ from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import Logged
 from lazytrack.tracking.owned import Section
 
+_POINT = struct.Struct("=qqd")
+_pack = _POINT.pack
 
-class Points(Columns):
+
+class Points:
     """Points of one metric that are not saved.
+
+    They are held in one piece, so that whatever interrupts a program, a point is there or not.
 
     Parameters
     ----------
@@ -22,14 +29,31 @@ class Points(Columns):
         The metric, as the record names it.
     """
 
-    __slots__ = ("field", "section", "series")
+    __slots__ = ("data", "field", "section", "series")
 
     def __init__(self, section: Section, field: str) -> None:
-        super().__init__()
+        self.data = bytearray()
         self.section = section
         self.field = field
         self.series = ""
         """The field of the writer whose points they are; empty where they belong to no experiment yet."""
+
+    def __len__(self) -> int:
+        return len(self.data) // _POINT.size
+
+    def columns(self) -> Columns:
+        """Return the points, apart from these."""
+        held = array("q", bytes(self.data))
+        values = array("d", held[2::3].tobytes())
+        return Columns(held[0::3], held[1::3], values)
+
+    def extend(self, columns: Columns) -> None:
+        """Add points behind these."""
+        self.data += b"".join(map(_POINT.pack, columns.step, columns.time, columns.value))
+
+    def drop(self, count: int) -> None:
+        """Forget the first points."""
+        del self.data[: count * _POINT.size]
 
 
 class Measured(Logged):
@@ -78,9 +102,7 @@ class Measured(Logged):
             if ledger.refusal is not None or changed.get(points.field, "-") or changed.get(points.series, "-"):
                 self._note_points(points)
             ledger.updated = micros = naming.micros()
-            points.step.append(step)
-            points.time.append(micros)
-            points.value.append(value)
+            points.data.extend(_pack(step, micros, value))
             dict.__setitem__(points.section, name, value)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -145,7 +167,7 @@ class Measured(Logged):
         """
         field = f"{self._prefix}metrics.{name}"
         if self._whole is None:
-            pieces = [Piece(rank=0, points=self._points[name].copy())] if name in self._points else []
+            pieces = [Piece(rank=0, points=self._points[name].columns())] if name in self._points else []
         else:
             pieces = self._whole._pieces(field)
         if not pieces and name not in self.metrics:
@@ -173,11 +195,11 @@ class Measured(Logged):
 
     def _move_points(self, histories: Mapping[str, Columns]) -> None:
         """Become part of another record, with these histories and what is not saved. The caller holds its lock."""
-        for name, columns in histories.items():
-            self._points_of(name).drop(len(self._points_of(name)))
-            self._points_of(name).extend(columns)
-        for name, points in self._points.items():
-            points.field, points.series = f"{self._prefix}metrics.{name}", ""
+        unsaved = {name: points.columns() for name, points in self._points.items()}
+        self._points = {}  # a save that is under way has the ones before
+        for name, columns in {**unsaved, **histories}.items():
+            points = self._points_of(name)
+            points.extend(columns)
             if points:
                 self._note_points(points)
 

@@ -20,7 +20,7 @@ class Capture:
     Parameters
     ----------
     experiment
-        Whose artifacts ``output``, ``output-2`` and so on hold it; of another rank than 0, ``output-rank3``.
+        Whose artifacts ``output``, ``output-2`` and so on hold it; of one that attached, ``output-rank3``.
     """
 
     def __init__(self, experiment: "Experiment") -> None:
@@ -52,7 +52,7 @@ class Capture:
         experiment = self._experiment
         with experiment._ledger.lock:
             count = len(self._new)  # other threads go on writing
-            text = "".join(self._new[:count])
+            text = "".join(self._new[:count]).encode("utf-8", "backslashreplace").decode()
             del self._new[:count]
             while text and experiment._ledger.refusal is None:
                 if self._name is None:
@@ -64,8 +64,9 @@ class Capture:
                     self._name, self._part = None, ""
 
     def _free_name(self) -> str:
-        rank = self._experiment.rank
-        base, number = f"output-rank{rank}" if rank else "output", 1
+        experiment, base, number = self._experiment, "output", 1
+        if experiment._is_attached:  # others may be printing now, of whom nothing is known here
+            base = f"output-{experiment._writer.id}" if experiment.rank is None else f"output-rank{experiment.rank}"
         taken = {artifact.name for artifact in self._experiment.artifacts}
         name = base
         while name in taken:

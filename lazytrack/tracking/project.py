@@ -316,7 +316,7 @@ class Project(Runs):
         """Give what is not saved the time of the fork: from then on there are two copies of it."""
         for experiment in list(self._experiments.values()):
             ledger = experiment._ledger
-            if ledger.changed and ledger.lock.acquire(timeout=_PATIENCE):
+            if (ledger.changed or ledger.taken) and ledger.lock.acquire(timeout=_PATIENCE):
                 ledger.stamp(self._journal.clock.tick())
                 ledger.lock.release()
 

@@ -200,7 +200,7 @@ class Record(Curves):
             return MISSING
         if section in _OF_WRITERS:
             mine = self._of_writer(field)
-            return MISSING if mine is None else mine
+            return self._stored().get(field, MISSING) if mine is None else mine
         match section + dot:
             case "artifacts.":
                 return part._artifact_map().get(name, MISSING)

@@ -13,7 +13,9 @@ from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
 
-_STATUSES = ("running", "completed", "failed", "stopped")
+ENDS = ("completed", "failed", "stopped")
+"""What an experiment that does not run any more may say."""
+_STATUSES = ("running", *ENDS)
 _log = logging.getLogger(__name__)
 
 

@@ -12,7 +12,7 @@ from lazytrack.tracking.catalog import Catalog
 from lazytrack.tracking.companions import Companions, Plan
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.record import Record
-from lazytrack.tracking.running import Running
+from lazytrack.tracking.running import ENDS, Running
 
 
 class Runs(Catalog):
@@ -85,8 +85,10 @@ class Runs(Catalog):
         """Return a stored experiment to be logged to, in mode ``a`` too, by as many processes as like.
 
         Each process saves what it logs; of what several log under one name, the newest wins, and histories keep the
-        points of all of them, by rank. How the experiment ends is for the process that started it to say: a block
-        that ends well says nothing, one that raises notes the failure.
+        points of all of them, by rank. What this process has not saved of the experiment is saved first.
+
+        How the experiment ends is for the process that started it to say: a block that ends well says nothing, one
+        that raises notes the failure.
 
         Parameters
         ----------
@@ -118,6 +120,8 @@ class Runs(Catalog):
                     f"for rank {rank}"
                 )
             if not experiment._is_joined:
+                if experiment.dirty:  # in mode w+; from here on this is another writer
+                    self._save(only=experiment)
                 self.refresh()  # attempts are counted from what is there now
                 experiment._is_joined = experiment._is_attached = True
                 experiment._write_as(rank)
@@ -176,11 +180,11 @@ class Runs(Catalog):
         with self._save_lock:
             self.refresh()  # attempts are counted from what is there now
             experiment = self._editable(slug)
-            if experiment._is_joined and experiment.dirty:
-                self._save(only=experiment)
             if experiment._companions is not None:
                 experiment._companions.finish()
                 experiment._companions = None
+            if experiment.dirty:
+                self._save(only=experiment)
             experiment._is_joined, experiment._is_attached = True, rank > 0
             experiment._write_as(rank, resumed=True, from_step=step, ranks=ranks)
             experiment._go_on()
@@ -210,9 +214,9 @@ class Runs(Catalog):
         self._check_writable("close an experiment of it")
         with self._save_lock:
             self.refresh()
-            experiment = self._editable(slug)
-            if status == "running":
-                raise ValueError("an experiment is closed as 'stopped', 'failed' or 'completed', not as 'running'")
+            experiment = self[slug.slug if isinstance(slug, Experiment) else slug]
+            if status not in ENDS:
+                raise ValueError(f"an experiment is closed as one of {', '.join(ENDS)}, not as {status!r}")
             if experiment.status != "running":
                 raise ValueError(f"{experiment.slug} does not run: its status is {experiment.status!r}")
             if experiment.heartbeat is not None and not experiment.stale and not force:
@@ -220,7 +224,7 @@ class Runs(Catalog):
                     f"{experiment.slug} was heard of at {naming.iso(experiment.heartbeat)} and may be alive: "
                     "wait until it is stale, or close(..., force=True)"
                 )
-            experiment.status = status
+            self._editable(experiment.slug).status = status
 
     # --- beneath ---
 

@@ -196,7 +196,7 @@ def _write_points(owner: Owner, changes: Changes, outcome: _Outcome) -> None:
         field = SERIES + taken.writer.id
         try:
             written = taken.writer.write(owner._journal.files, taken.points)
-        except (LazytrackError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (one history must not stop the others)
             outcome.failed.append((f"the history of {changes.slug}", error))
             outcome.kept.setdefault(changes.slug, []).append(field)
         else:

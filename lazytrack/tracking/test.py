@@ -229,11 +229,11 @@ class Tests(BaseList):
                 test._belong(self._experiment, self._free_prefix(test))
 
     def _free_prefix(self, test: Test) -> str:
-        """Return a prefix no other test here has: a second test of one name gets ``-2``."""
+        """Return a prefix no other test here has, nor had one with a history: a second test of one name gets ``-2``."""
         taken = {other._prefix for other in self if other is not test}
         slug = naming.slug(test.name, "test")
         prefix, n = f"tests.{slug}.", 1
-        while prefix in taken:
+        while prefix in taken or self._experiment._has_history_below(prefix):
             n += 1
             prefix = f"tests.{slug}-{n}."
         return prefix

@@ -1,13 +1,16 @@
 """Autosave: what is there when a process ends, however it ends, and what a storage that fails does to a run."""
 
+import copy
 import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 from faulty_disk import failing, install
@@ -216,6 +219,56 @@ def test_logging_goes_on_while_a_save_hangs(tmp_path, monkeypatch):
         gate.set()
     assert found(tmp_path / "churn.json").history("loss").step == list(range(1000))
     assert found(tmp_path / "churn.json").parameters == {"p": 999}
+
+
+def test_what_can_never_be_written_is_not_waited_for_at_the_end(tmp_path):
+    exp = Project(tmp_path / "churn.json").log("run", autosave=60)
+    exp.log_artifact("it", 5, "text")
+    saver = exp._companions._autosave
+    with pytest.warns(UserWarning, match="could not be saved.*keeps a string, not int"):
+        assert not saver._save_within(1000, first=lambda: None)
+    exp.log_artifact("it", "5", "text", overwrite=True)
+    exp.finish()
+
+
+def test_looking_up_a_history_does_not_wait_for_a_save_that_waits_for_it(tmp_path):
+    project = Project(tmp_path / "churn.json")
+    exp = project.log("run")
+    test = exp.log_test("women")
+    for step in range(100):
+        test.log_metric("auc", 1.0, step=step)
+    project.save()
+    for path in (tmp_path / "churn" / "series").rglob("*.series"):
+        path.unlink()
+    test.log_metric("auc", 1.0, step=100)
+    saving = threading.Thread(target=project.save)
+    with exp._ledger.lock:
+        saving.start()
+        time.sleep(0.1)  # it holds its own lock, and waits for this one
+        with warnings.catch_warnings(action="ignore"):
+            copy.copy(test)
+    saving.join(30)
+    assert not saving.is_alive()
+
+
+def test_exits_are_heard_of_whoever_listens_too():
+    code = """
+import sys
+from lazytrack import Project
+first = Project(sys.argv[1]).log("first", autosave=60)
+before = sys.exit
+def wrapped(code=None):
+    before(code)
+sys.exit = wrapped
+second = Project(sys.argv[1]).log("second", autosave=60)
+sys.exit(3)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "churn.json"
+        done = subprocess.run([sys.executable, "-W", "error", "-c", code, path], check=False, capture_output=True)
+        assert (done.returncode, done.stderr) == (3, b"")
+        assert [exp.status for exp in Project(path).experiments] == ["failed", "failed"]
+        assert "SystemExit: 3" in Project(path)["first"].error
 
 
 # --- how a process ends ---

@@ -48,14 +48,9 @@ def new_writer(**role):
     return Writer("run", Role(rank=0, **role))
 
 
-def settle(writer, written):
-    writer.stock = written.stock
-    writer.summaries.update(written.summaries)
-
-
 def save(writer, files, *batches):
     for batch in batches:
-        settle(writer, writer.write(files, {LOSS: batch}))
+        writer.settle(writer.write(files, {LOSS: batch}))
     return writer.stock
 
 
@@ -157,9 +152,42 @@ def forged(path, segment):
     return {"path": segment.path, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "level": 0}
 
 
+def test_a_file_that_the_storage_does_not_give_stops_neither_saving_nor_reading_the_others(files, monkeypatch):
+    writer = new_writer()
+    save(writer, files, *(points(n * 100, 100) for n in range(7)))
+    bad, read_many = writer.stock.segments[2].path, files.read_many
+
+    def refuse(paths):
+        for path, content in read_many(paths):
+            yield path, OSError(5, "Input/output error") if path == bad else content
+
+    monkeypatch.setattr(files, "read_many", refuse)
+    stock = save(writer, files, points(700, 100))
+    assert [segment.level for segment in stock.segments] == [0] * 8
+    pieces, damaged = Reader().pieces(LOSS, [source(stock)], until=math.inf, where=lambda _: files)
+    assert (len(History("loss", pieces)), list(damaged)) == (700, [bad])
+    monkeypatch.setattr(files, "read_many", lambda paths: ((path, OSError(5, "Input/output error")) for path in paths))
+    with pytest.raises(OSError, match="Input/output"):
+        Reader().pieces(LOSS, [source(stock)], until=math.inf, where=lambda _: files)
+
+
+def test_what_a_save_that_failed_has_put_into_a_file_is_not_put_into_another(files):
+    writer, logged = new_writer(), Columns()
+    for start in range(0, 500, 100):  # the record cannot be saved, again and again
+        logged.extend(points(start, 100))
+        written = writer.write(files, {LOSS: logged})
+    assert len(there(files)) == 5
+    assert len({len(content) // 100 for _, content in files.read_many([f"series/run/{n}" for n in there(files)])}) == 1
+    assert written.summaries[LOSS].count == 500
+    writer.settle(written)
+    assert read(files, writer).step == list(range(500))
+    save(writer, files, points(500, 10))
+    assert read(files, writer).step == list(range(510))
+
+
 def test_a_reader_reads_each_file_of_an_experiment_once(files, monkeypatch):
     writer = new_writer()
-    settle(writer, writer.write(files, {LOSS: points(0, 100), "metrics.auc": points(0, 100)}))
+    writer.settle(writer.write(files, {LOSS: points(0, 100), "metrics.auc": points(0, 100)}))
     asked = []
     read_many = files.read_many
     monkeypatch.setattr(files, "read_many", lambda paths: read_many([asked.append(p) or p for p in paths]))
@@ -238,7 +266,7 @@ def test_summaries_are_stored_without_what_goes_without_saying():
 
 def test_a_save_says_what_changed_and_no_more(files):
     writer = new_writer()
-    settle(writer, writer.write(files, {f"metrics.m{n}": points(0, 1) for n in range(300)}))
+    writer.settle(writer.write(files, {f"metrics.m{n}": points(0, 1) for n in range(300)}))
     written = writer.write(files, {"metrics.m7": points(1, 1)})
     assert written.fields("w").keys() == {"series.w", "summaries.w.metrics.m7"}
     assert len(json.dumps(written.fields("w"))) < 500
@@ -317,7 +345,7 @@ def test_a_history_is_all_that_counts_in_order_with_numpy_and_without(writers, u
             if held:
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr(writing, "_FEW", few)
-                    settle(writer, writer.write(files, {LOSS: held}))
+                    writer.settle(writer.write(files, {LOSS: held}))
     expected = []
     for rank, attempt, number, step, time, its_value in sorted(made, key=lambda point: point[:3]):
         rivals = [(w.role.attempt, n, w.role.from_step) for n, w in known.items() if w.role.rank == rank]

@@ -13,6 +13,7 @@ import pytest
 from lazytrack import Experiment, Project, Test
 from lazytrack.errors import ReadOnlyError, SaveError, StoreWarning
 from lazytrack.series import Summary
+from lazytrack.series import writer as writing
 
 
 @pytest.fixture
@@ -227,6 +228,87 @@ def test_a_run_that_is_about_to_be_deleted_refuses_points(project):
     project.delete(exp.slug)
     with pytest.raises(LookupError):
         exp.log_metric("loss", 1.0, step=1)
+
+
+@pytest.mark.parametrize("where", ["before", "within", "after"])
+def test_a_point_that_is_interrupted_is_there_or_not_and_stops_nothing(project, monkeypatch, where):
+    """Ctrl-C, or a handler of a signal that raises, may come between any two steps of the interpreter."""
+    exp = project.log("run")
+    log_curve(exp, 10)
+    place = {"before": "naming.micros", "within": "measured._pack", "after": "measured.dict"}[where]
+
+    class Interrupted(dict):
+        __setitem__ = None
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if where == "after":
+            patch.setattr(type(exp.metrics), "__setitem__", interrupt)
+            patch.setattr("lazytrack.tracking.measured.dict", Interrupted, raising=False)
+        else:
+            home = "lazytrack." if where == "before" else "lazytrack.tracking."
+            patch.setattr(home + place, interrupt)
+        with pytest.raises((KeyboardInterrupt, TypeError)):
+            exp.log_metric("loss", 5.0, step=10)
+    log_curve(exp, 10, start=20)
+    project.save()
+    assert again(project).history("loss").step == [*range(10), *([10] if where == "after" else []), *range(20, 30)]
+
+
+def test_a_history_that_cannot_be_written_stops_no_other(project, monkeypatch):
+    exp, other = project.log("run"), project.log("other")
+    log_curve(exp, 100)
+    log_curve(other, 100)
+    other.log_parameter("lr", 1)
+    compose = writing.file.compose
+
+    def refuse(points, *, id, record):
+        if record == exp.slug:
+            raise ValueError("cannot be written")
+        return compose(points, id=id, record=record)
+
+    monkeypatch.setattr(writing.file, "compose", refuse)
+    with pytest.raises(SaveError, match=f"all was saved but the history of {exp.slug}: ValueError: cannot be written"):
+        project.save()
+    assert len(again(project, "other").history("loss")) == 100
+    assert again(project, "other").parameters == {"lr": 1}
+    monkeypatch.undo()
+    project.save()
+    assert len(again(project).history("loss")) == 100
+
+
+def test_a_test_that_is_taken_out_while_it_is_saved_keeps_its_history(project, monkeypatch):
+    exp = project.log("run")
+    test = exp.log_test("women")
+    log_curve(test, 10)
+    create = type(project._journal.files).create
+
+    def take_out(self, path, data):
+        if exp.tests:
+            exp.tests.remove(test)
+        create(self, path, data)
+
+    monkeypatch.setattr(type(project._journal.files), "create", take_out)
+    project.save()
+    assert len(test.history("loss")) == 10
+    project.log("other").tests.append(test)
+    project.save()
+    assert len(again(project, "other").tests[0].history("loss")) == 10
+
+
+def test_a_test_that_is_put_back_has_its_history_once_and_gives_it_to_no_other(project):
+    exp = project.log("run")
+    log_curve(exp.log_test("women"), 5)
+    project.save()
+    exp.tests.insert(0, exp.tests.pop())
+    project.save()
+    assert again(project).tests[0].history("loss").step == list(range(5))
+    exp.tests.clear()
+    log_curve(exp.log_test("women"), 1, start=100)
+    project.save()
+    assert again(project).tests[0].history("loss").step == [100]
 
 
 # --- storage that fails ---

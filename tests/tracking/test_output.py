@@ -1,6 +1,7 @@
 """Captured output: it is shown as ever, and kept."""
 # ruff: noqa: T201  (printing is the subject)
 
+import io
 import logging
 import os
 import sys
@@ -164,6 +165,29 @@ def test_an_artifact_of_a_like_name_is_not_output(project):
         exp.log_artifact("output", {"a": 1}, "json")
         print("it")
     assert exp.output == "it\n"
+
+
+def test_processes_that_print_at_once_keep_what_each_has_printed(project):
+    exp = project.log("run", capture=True)
+    project.save()
+    other = Project(project.fpath)
+    late = other.attach("run", capture=True)
+    print("both hear this")
+    other.save()
+    project.save()
+    names = {artifact.name for artifact in stored(project).artifacts}
+    assert names == {"output", f"output-{late._writer.id}"}
+    assert stored(project).output == "both hear this\n" * 2
+    late.finish()
+    exp.finish()
+
+
+def test_half_a_character_is_kept_as_well_as_can_be(project, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape"))
+    with project.log("run", capture=True) as exp:
+        print("odd \udcff bytes")
+    project.save()
+    assert stored(project).output == exp.output == "odd \\udcff bytes\n"
 
 
 def test_a_deleted_run_keeps_nothing_more(project):

@@ -251,6 +251,20 @@ def test_two_that_go_on_at_once_are_not_both_seen(project, run):
     assert opened(project)["run"].history("loss").step == list(range(150))
 
 
+@pytest.mark.parametrize("way", ["attach", "resume"])
+def test_what_was_edited_and_not_saved_is_saved_before_another_writer_begins(project, run, way):
+    mine = opened(project, "w+")
+    log(mine["run"], range(150, 250))
+    mine.save()
+    log(mine["run"], range(250, 260))
+    exp = getattr(mine, way)("run", rank=1)
+    log(exp, range(10))
+    mine.save()
+    found = opened(project)["run"]
+    assert found.history("loss", rank=0).step == list(range(260))
+    assert found.history("loss", rank=1).step == list(range(10))
+
+
 def test_attaching_to_ones_own_run_is_that_run(project):
     with project.log("run") as exp:
         log(exp, range(3))
@@ -394,6 +408,43 @@ def test_a_process_may_go_on_with_what_it_logs_to_and_loses_nothing(project):
     assert history.value[89:91] == [89.0, 180.0]
 
 
+def test_points_that_arrive_while_a_process_goes_on_are_saved_by_the_new_attempt(project, monkeypatch):
+    exp = project.log("run")
+    log(exp, range(50))
+    save = Project._save
+
+    def log_after(self, only=None):
+        save(self, only)
+        exp.log_metric("loss", 7.0, step=200)
+
+    monkeypatch.setattr(Project, "_save", log_after)
+    project.resume("run", step=40)
+    monkeypatch.undo()
+    log(exp, range(40, 60))
+    project.save()
+    assert opened(project)["run"].history("loss").step == [*range(60), 200]
+
+
+def test_a_process_goes_on_while_its_machine_is_sampled(project):
+    exp = project.log("run", system_metrics=60)
+    log(exp, range(3))
+    project.save()
+    project.resume("run", step=1, system_metrics=60)
+    log(exp, range(1, 4), by=2.0)
+    project.save()
+    found = opened(project)["run"]
+    assert found.history("loss").value == [0.0, 2.0, 4.0, 6.0]
+    assert len(found.history("system/cpu_utilization_percentage")) >= 2
+    exp.finish()
+
+
+def test_closing_that_is_refused_leaves_the_run_read_only(project, run):
+    mine = opened(project)
+    with pytest.raises(ValueError, match="does not run"):
+        mine.close("run")
+    assert isinstance(mine["run"], ReadOnlyExperiment)
+
+
 def test_system_metrics_are_kept_when_a_run_goes_on(project):
     exp = project.log("run")
     exp.log_metric("system/cpu_utilization_percentage", 5.0, step=1000)
@@ -433,7 +484,7 @@ def test_bad_arguments_are_refused_and_change_nothing(project, run, arguments, e
 
 def test_what_is_not_there_cannot_be_gone_on_with(project, run):
     for way in ("attach", "resume", "close"):
-        with pytest.raises(KeyError, match=r"no experiment 'rum' .*to go on with.*run"):
+        with pytest.raises(KeyError, match=r"no experiment 'rum' .*run"):
             getattr(opened(project), way)("rum")
         with pytest.raises(ReadOnlyError, match="mode='r'"):
             getattr(opened(project, "r"), way)("run")
@@ -512,10 +563,9 @@ def test_a_dead_run_is_closed(project, later):
 def test_a_run_is_closed_by_force_and_as_what_one_likes(project):
     beat(project)
     mine = opened(project)
-    with pytest.raises(ValueError, match="no status 'dead'"):
-        mine.close("run", status="dead", force=True)
-    with pytest.raises(ValueError, match="not as 'running'"):
-        mine.close("run", status="running", force=True)
+    for status in ("dead", "running"):
+        with pytest.raises(ValueError, match=f"closed as one of completed, failed, stopped, not as '{status}'"):
+            mine.close("run", status=status, force=True)
     mine.close("run", status="failed", force=True)
     mine.save()
     assert opened(project)["run"].status == "failed"

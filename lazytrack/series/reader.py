@@ -63,20 +63,24 @@ class Reader:
         Raises
         ------
         OSError
-            When the storage cannot be read.
+            When none of the files can be read, because of the storage.
         """
         segments = {segment.path: segment for source in sources for segment in source.stock.segments}
         read = {path: self._read[path] for path in segments if path in self._read}
         damaged: dict[str, str] = {}
+        refused: OSError | None = None
         places: dict[str, tuple[Files, list[Segment]]] = {}
         for segment in segments.values():
             if segment.path not in read:
                 files = where(segment)
                 places.setdefault(files.url, (files, []))[1].append(segment)
         for files, there in places.values():
-            news, wrong = read_segments(files, there)
+            news, wrong, error = read_segments(files, there)
             read |= news
             damaged |= wrong
+            refused = refused or error
+        if refused is not None and not read:  # and perhaps none can be read: that must not look like an empty history
+            raise refused
         self._read = read
         pieces = []
         for source in sources:
@@ -91,14 +95,10 @@ class Reader:
         return pieces, damaged
 
 
-def read_segments(files: Files, segments: Sequence[Segment]) -> tuple[dict[str, dict[str, Packed]], dict[str, str]]:
-    """Return the points of files, by path, and each file that is damaged or gone with the reason.
-
-    Raises
-    ------
-    OSError
-        When none of them can be read, because of the storage.
-    """
+def read_segments(
+    files: Files, segments: Sequence[Segment]
+) -> tuple[dict[str, dict[str, Packed]], dict[str, str], OSError | None]:
+    """Return the points of files by path, each that is damaged or gone with the reason, and what a storage raised."""
     sound, damaged = {}, {}
     refused: OSError | None = None
     known = {segment.path: segment for segment in segments}
@@ -116,6 +116,4 @@ def read_segments(files: Files, segments: Sequence[Segment]) -> tuple[dict[str, 
                 sound[path] = file.parse(content)
             except ValueError as error:
                 damaged[path] = str(error)
-    if refused is not None and not sound:  # and perhaps none can be read: that must not look like an empty history
-        raise refused
-    return sound, damaged
+    return sound, damaged, refused

@@ -134,10 +134,7 @@ class Writer:
                 return points, level, segments
             if sum(segment.size for segment in last) > _LARGEST:
                 return points, level, segments
-            try:
-                earlier, damaged = read_segments(files, last)
-            except OSError as error:
-                earlier, damaged = {}, {"": str(error)}
+            earlier, damaged, _ = read_segments(files, last)
             if damaged:  # the reader reports it; what is sound stays as it is
                 _logger.warning("series of %s are not merged: %s", self.record, damaged)
                 return points, level, segments

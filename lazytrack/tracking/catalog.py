@@ -19,7 +19,7 @@ from lazytrack.tracking.table import Table
 
 _LARGE_BYTES = 1_000_000
 """Before an artifact of this size is written, the log is read once: an equal one may be there."""
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 

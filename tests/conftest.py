@@ -1,8 +1,17 @@
 """What all tests share: where nothing may be left out, a skipped test fails the run."""
 
+import json
 import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
 
 import pytest
+
+from lazytrack import naming
+
+SERVERS = Path(__file__).parent / "servers"
 
 # The keys of the user who runs the tests are none of their business; the processes that tests start inherit this one.
 os.environ["LAZYTRACK_SIGNING_KEY"] = "only-for-the-tests-of-lazytrack"
@@ -14,3 +23,52 @@ def pytest_sessionfinish(session):
         names = ", ".join(sorted({report.nodeid for report in skipped}))
         reporter.write_line(f"LAZYTRACK_NO_SKIPS is set, and these were skipped: {names}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# --- servers: each is started once for a session, on this machine alone, and stopped with it ---
+
+
+class Server:
+    """A program of `tests/servers` as a process of its own."""
+
+    def __init__(self, program):
+        self._process = subprocess.Popen(
+            [sys.executable, SERVERS / program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.port = int(self._process.stdout.readline())
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def requests(self):
+        """Return what was asked since the last time: method and path with query of each request."""
+        with urllib.request.urlopen(f"{self.url}/_requests") as answer:
+            return [tuple(request) for request in json.load(answer)]
+
+    def stop(self):
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    server = Server("s3.py")
+    os.environ |= {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1"}
+    urllib.request.urlopen(urllib.request.Request(f"{server.url}/bucket", method="PUT")).close()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server):
+    return f"s3://bucket/{naming.unique()}/store", {"endpoint_url": s3_server.url}
+
+
+@pytest.fixture(scope="session")
+def gcs_server():
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # it would ask the real service
+    server = Server("gcs.py")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def gcs(gcs_server):
+    return f"gs://bucket/{naming.unique()}/store", {"endpoint_url": gcs_server.url, "token": "anon", "project": "tests"}

@@ -16,6 +16,7 @@ from lazytrack.files import Files
 _BUFFER_BYTES = 2**20
 _FOLDER = "artifacts"
 _LONGEST_PATH = 4096
+_NEVER = -1.0
 _log = logging.getLogger(__name__)
 
 
@@ -37,8 +38,8 @@ class Shelf:
         self._files = files
         self._learn = learn
         self._known: dict[str, StoredFile] = {}
-        self._checked: dict[str, float] = {}
-        """Files that hold what their records say, with the time the storage gave them then."""
+        self._checked: dict[str, float | None] = {}
+        """Files that hold what their records say, with the time the storage gave them then; None of those written."""
 
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
@@ -70,7 +71,7 @@ class Shelf:
                 upload.abort()
         stored = twin or StoredFile(path=path, sha256=upload.sha256, size=upload.size)
         self._known[stored.sha256] = stored
-        self._checked[stored.path] = self._files.stat(stored.path).modified
+        self._checked[stored.path] = None
         return stored
 
     def copy(self, stored: StoredFile, source: "Shelf", folder: str = _FOLDER) -> None:
@@ -178,6 +179,8 @@ class Shelf:
             found_there = self._files.stat(stored.path)
             if found_there.size != stored.size:
                 return False
+            if self._checked.get(stored.path, _NEVER) is None:
+                self._checked[stored.path] = found_there.modified
             if self._checked.get(stored.path) != found_there.modified:
                 with self._files.open_read(stored.path) as raw:
                     found = _digest(raw)

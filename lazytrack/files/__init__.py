@@ -21,11 +21,16 @@ __all__ = [
     "split",
 ]
 
+_REMOTE = "lazytrack.files.remote"
 _ADAPTERS = {
     "file": ("lazytrack.files.local", "LocalFiles"),
     "local": ("lazytrack.files.local", "LocalFiles"),
     "memory": ("lazytrack.files.memory", "MemoryFiles"),
+    **dict.fromkeys(("s3", "s3a"), (_REMOTE, "S3Files")),
+    **dict.fromkeys(("gs", "gcs"), (_REMOTE, "GCSFiles")),
+    **dict.fromkeys(("abfs", "abfss", "az"), (_REMOTE, "AzureFiles")),
 }
+_EXTRAS = {"S3Files": "s3", "GCSFiles": "gcs", "AzureFiles": "azure"}
 _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")
@@ -47,17 +52,27 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         When nothing here speaks the protocol.
     TypeError
         When the filesystem has no such option.
+    ModuleNotFoundError
+        When the library that speaks the protocol is not installed; the message says how.
     """
     path = os.fspath(url)
     scheme, rest = _protocol(path)
     if scheme not in _ADAPTERS:
         known = ", ".join(sorted(_ADAPTERS))
         raise ValueError(f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}")
-    if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
-        raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
     module, name = _ADAPTERS[scheme]
-    files: Files = getattr(importlib.import_module(module), name)(rest, **options)
-    return files
+    if module != _REMOTE:
+        if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
+            raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
+        files: Files = getattr(importlib.import_module(module), name)(rest, **options)
+        return files
+    try:
+        remote: Files = getattr(importlib.import_module(module), name)(rest, protocol=scheme, **options)
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            f"a store at {path!r} needs a library: pip install 'lazytrack[{_EXTRAS[name]}]' ({error})"
+        ) from error
+    return remote
 
 
 def open_private(folder: str) -> Files:

@@ -10,6 +10,9 @@ from typing import Any, BinaryIO
 
 import attrs
 
+_PIECE_BYTES = 2**24
+"""A remote file keeps what it is given at once, until it is sent."""
+
 
 @attrs.frozen(kw_only=True)
 class Stat:
@@ -54,7 +57,7 @@ class Upload(io.RawIOBase):
             self._hash.update(view)
             written = 0
             while written < len(view):
-                written += self._sink.write(view[written:])
+                written += self._sink.write(view[written : written + _PIECE_BYTES])
             self.size += written
         return written
 

@@ -4,22 +4,28 @@ from lazytrack import naming
 from lazytrack.files import open_files
 
 
-def local_folder(tmp_path):
-    return str(tmp_path / "store")
+@pytest.fixture
+def local(tmp_path):
+    return str(tmp_path / "store"), {}
 
 
-def memory_folder(tmp_path):
-    return f"memory://{naming.unique()}/store"
+@pytest.fixture
+def memory():
+    return f"memory://{naming.unique()}/store", {}
 
 
-FOLDERS = {"local": local_folder, "memory": memory_folder}
-"""How each kind of filesystem names a folder that nobody has used yet. A further kind is one more line."""
+KINDS = ["local", "memory", "s3", "gcs"]
+"""Each is a fixture: a folder that nobody has used yet, and the options to open it with. A further kind is one more."""
 
 
-@pytest.fixture(params=sorted(FOLDERS))
-def files(request, tmp_path):
+@pytest.fixture(params=KINDS)
+def place(request):
+    """Where to open files: a folder that does not exist yet, and the options, on each kind of filesystem in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def files(place):
     """Files below a folder that does not exist yet, on each kind of filesystem in turn."""
-    files = open_files(FOLDERS[request.param](tmp_path))
-    yield files
-    if files.names("") or files.fs.exists(files.url):
-        files.fs.rm(files.url, recursive=True)
+    url, options = place
+    return open_files(url, **options)

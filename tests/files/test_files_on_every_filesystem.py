@@ -191,13 +191,13 @@ def test_a_folder_that_does_not_exist_is_empty(files):
     assert files.names("log/deeper") == []
 
 
-def test_names_are_listed_anew_each_time(files):
-    for place in range(3):
-        files.create(f"log/{place}.json", b"1")
-        assert sorted(files.names("log")) == [f"{place}.json" for place in range(place + 1)]
+def test_names_are_listed_anew_each_time(files, place):
+    for number in range(3):
+        files.create(f"log/{number}.json", b"1")
+        assert sorted(files.names("log")) == [f"{other}.json" for other in range(number + 1)]
     files.remove(["log/0.json", "log/2.json"])
     assert files.names("log") == ["1.json"]
-    open_files(files.url).create("log/by-another.json", b"1")
+    open_files(files.url, **place[1]).create("log/by-another.json", b"1")
     assert sorted(files.names("log")) == ["1.json", "by-another.json"]
 
 
@@ -425,11 +425,11 @@ def test_below_a_folder_paths_are_relative_to_it(files):
     assert below.url.rstrip("/") == f"{files.url}/a/b".replace("/", os.sep if os.sep in files.url else "/")
 
 
-def test_the_url_opens_the_same_files(files):
+def test_the_url_opens_the_same_files(files, place):
     files.create("log/a b#c.json", b"1")
-    assert open_files(files.url).read("log/a b#c.json") == b"1"
-    assert open_files(files.url).url == files.url
-    assert open_files(files.below("log").url).names("") == ["a b#c.json"]
+    assert open_files(files.url, **place[1]).read("log/a b#c.json") == b"1"
+    assert open_files(files.url, **place[1]).url == files.url
+    assert open_files(files.below("log").url, **place[1]).names("") == ["a b#c.json"]
 
 
 def test_files_can_be_pickled(files):

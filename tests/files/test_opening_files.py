@@ -46,7 +46,6 @@ def test_a_path_without_a_protocol_is_local_whatever_it_contains(path):
 @pytest.mark.parametrize(
     ("url", "protocol"),
     [
-        ("s3://bucket/churn", "s3"),
         ("abfs+x.y-z://a", "abfs+x.y-z"),
         ("http://example.org/churn", "http"),
         ("simplecache::s3://bucket/churn", "simplecache"),
@@ -54,7 +53,7 @@ def test_a_path_without_a_protocol_is_local_whatever_it_contains(path):
     ],
 )
 def test_an_unknown_protocol_is_refused_with_the_known_ones(url, protocol):
-    with pytest.raises(ValueError, match=r"^cannot keep a store at .*; known: file, local, memory") as caught:
+    with pytest.raises(ValueError, match=r"^cannot keep a store at .*; known: abfs, .*file, .*memory, s3") as caught:
         open_files(url)
     assert repr(url) in str(caught.value)
     assert f"no adapter for {protocol!r}" in str(caught.value)

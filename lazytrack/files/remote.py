@@ -1,0 +1,345 @@
+"""Files in an object store, or wherever else fsspec reaches: whole objects, in as few requests as they take."""
+
+import contextlib
+import errno
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, ClassVar, cast
+
+import fsspec
+from fsspec import asyn
+
+from lazytrack.files.base import Files, Stat, Upload
+
+_TOGETHER = 64
+"""So many files are read or removed at once."""
+_PART_BYTES = 16 * 2**20
+"""Of a large file that are sent at once."""
+_SPOOL_BYTES = 8 * 2**20
+"""A file that is read stays in memory up to this size."""
+_TRIES = 5
+_NO_SUCH_RANGE = 416
+"""The status that says that a range begins where a file ends."""
+_PRECONDITION_FAILED = 412
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+"""What filesystems call the time of a file."""
+_BUSY = {409, 429, 503}
+
+
+class Connection:
+    """A filesystem of fsspec, made anew in each process: what it has open does not survive a fork.
+
+    Parameters
+    ----------
+    protocol
+        Such as ``s3``.
+    options
+        What fsspec's filesystem takes; credentials and addresses among them.
+    """
+
+    def __init__(self, protocol: str, options: dict[str, Any]) -> None:
+        self.protocol = protocol
+        self.options = options
+        self._made: tuple[int, Any] | None = None
+
+    @property
+    def fs(self) -> Any:
+        """The filesystem of this process. It caches no listings, and shares nothing with others'."""
+        if self._made is None or self._made[0] != os.getpid():
+            always = {"skip_instance_cache": True, "use_listings_cache": False}
+            self._made = os.getpid(), fsspec.filesystem(self.protocol, **{**self.options, **always})
+        return self._made[1]
+
+
+class RemoteFiles(Files):
+    """Files below a folder of any filesystem that fsspec reaches.
+
+    A file is written by one request, or by one that completes an upload of parts, so that nobody sees half of it.
+    What that rests on is the storage's; of those that have no class of their own here, nothing is known. No names are
+    claimed there.
+    """
+
+    can_claim = False
+    protocols: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
+        self._connection = connection or Connection(protocol, self.usual(options))
+        self._root = folder.strip("/") if self.protocols else folder.rstrip("/")
+        self.url = f"{protocol}://{self._root}"
+        self._protocol = protocol
+        self.fs  # noqa: B018  (bad options are refused at once)
+
+    @classmethod
+    def usual(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options of a filesystem, with what is best for many small files where a user says nothing."""
+        return options
+
+    @property
+    def fs(self) -> Any:
+        return self._connection.fs
+
+    def below(self, folder: str) -> "RemoteFiles":
+        return type(self)(self._path(folder), protocol=self._protocol, connection=self._connection)
+
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        with _os_errors(self.url):
+            try:
+                # A range is one request, where asking for the whole is two on some.
+                content: bytes = self.fs.cat_file(self._path(path), start=0, end=limit)
+            except Exception as error:
+                if _status(error) != _NO_SUCH_RANGE:  # which an empty file has none of
+                    raise
+                return b""
+        return content
+
+    def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        wanted = list(paths)
+        for first in range(0, len(wanted), _TOGETHER):
+            some = wanted[first : first + _TOGETHER]
+            whole = [self._path(path) for path in some]
+            with _os_errors(self.url):
+                contents = self.fs.cat_ranges(whole, [0] * len(some), [None] * len(some), on_error="return")
+            for path, content in zip(some, contents, strict=True):
+                yield path, _as_os_error(content, path) if isinstance(content, BaseException) else content
+
+    def create(self, path: str, data: bytes) -> None:
+        with _os_errors(self.url):
+            self.fs.pipe_file(self._path(path), data)
+
+    def claim(self, path: str, data: bytes) -> bool:
+        if not self.can_claim:
+            raise io.UnsupportedOperation(f"no names can be claimed at {self.url}: nothing there makes sure of it")
+        for attempt in range(_TRIES):
+            try:
+                with _os_errors(self.url):
+                    self.fs.pipe_file(self._path(path), data, mode="create")
+            except OSError as error:
+                if _exists(error):
+                    # The server may have done it and its answer been lost: then what is there is ours.
+                    return self.read(path) == data
+                if not _is_busy(error) or attempt == _TRIES - 1:
+                    raise
+            else:
+                return True
+        return False
+
+    def names(self, folder: str) -> list[str]:
+        prefix = f"{self._path(folder)}/"
+        with _os_errors(self.url):
+            found = self._list(prefix)
+        inside = [path[len(prefix) :] for path in found if path.startswith(prefix)]
+        return [name for name in inside if name and "/" not in name and not name.startswith(".")]
+
+    def _list(self, prefix: str) -> list[str]:
+        """Return the paths that begin with `prefix`, a folder's, as the filesystem spells them."""
+        try:
+            entries = self.fs.ls(prefix.rstrip("/"), detail=True, refresh=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [
+            entry["name"].lstrip("/") if self.protocols else entry["name"]
+            for entry in entries
+            if entry["type"] == "file"
+        ]
+
+    def stat(self, path: str) -> Stat:
+        with _os_errors(self.url):
+            info = self.fs.info(self._path(path))
+        if info["type"] != "file":
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", f"{self.url}/{path}")
+        return Stat(size=info["size"], modified=_modified(info))
+
+    def remove(self, paths: Iterable[str]) -> None:
+        wanted = [self._path(path) for path in paths]
+        with _os_errors(self.url):
+            if not self.fs.async_impl:
+                for path in wanted:
+                    with contextlib.suppress(FileNotFoundError):
+                        self.fs.rm_file(path)
+                return
+            for result in asyn.sync(self.fs.loop, _remove_all, self.fs, wanted):
+                if isinstance(result, BaseException) and not isinstance(result, FileNotFoundError):
+                    raise result
+
+    def open_read(self, path: str) -> BinaryIO:
+        # The whole file comes over once: it is checked and then read.
+        file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115  (who asked closes it)
+        try:
+            with _os_errors(self.url):
+                for part in self._parts(path):
+                    file.write(part)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return cast("BinaryIO", file)
+
+    def _parts(self, path: str) -> Iterator[bytes]:
+        """Yield a file's content without asking for its size first."""
+        start, part = 0, b""
+        while start == 0 or len(part) == _PART_BYTES:
+            try:
+                part = self.fs.cat_file(self._path(path), start=start, end=start + _PART_BYTES)
+            except Exception as error:
+                if _status(error) == _NO_SUCH_RANGE:
+                    return
+                raise
+            yield part
+            start += len(part) or 1
+
+    @contextlib.contextmanager
+    def open_write(self, path: str) -> Iterator[Upload]:
+        sink = _Sink(self.fs, self._path(path), self.url)
+        upload = Upload(cast("BinaryIO", sink))
+        try:
+            yield upload
+            if not upload.aborted:
+                sink.finish()
+        except BaseException:
+            sink.discard()
+            raise
+        if upload.aborted:
+            sink.discard()
+
+    def _path(self, path: str) -> str:
+        return f"{self._root}/{path}".rstrip("/")
+
+
+class ObjectFiles(RemoteFiles):
+    """Files in a bucket: names are claimed by a condition on the request that writes them."""
+
+    can_claim = True
+
+    def _list(self, prefix: str) -> list[str]:
+        # From the bucket on, by prefix: that is one request for a thousand names, also where there are none.
+        bucket, _, key = prefix.partition("/")
+        return list(self.fs.find(bucket, prefix=key))
+
+    def stat(self, path: str) -> Stat:
+        # Asking for one object's properties is more than one request on some.
+        bucket, _, key = self._path(path).partition("/")
+        with _os_errors(self.url):
+            found = self.fs.find(bucket, prefix=key, detail=True).get(f"{bucket}/{key}")
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", f"{self.url}/{path}")
+        return Stat(size=found["size"], modified=_modified(found))
+
+
+class S3Files(ObjectFiles):
+    """Files in a bucket of S3, or of a server that speaks as it does."""
+
+    protocols = ("s3", "s3a")
+
+    @classmethod
+    def usual(cls, options: dict[str, Any]) -> dict[str, Any]:
+        config = {"max_pool_connections": _TOGETHER, **options.get("config_kwargs", {})}
+        return {**options, "config_kwargs": config}
+
+
+class GCSFiles(ObjectFiles):
+    """Files in a bucket of Google Cloud Storage."""
+
+    protocols = ("gs", "gcs")
+
+
+class AzureFiles(ObjectFiles):
+    """Files in a container of Azure's blob storage."""
+
+    protocols = ("abfs", "abfss", "az")
+
+
+async def _remove_all(fs: Any, paths: list[str]) -> list[Any]:
+    removals = [fs._rm_file(path) for path in paths]  # noqa: SLF001  (fsspec's public way to its coroutines)
+    return list(await asyn._run_coros_in_chunks(removals, batch_size=_TOGETHER, return_exceptions=True))  # noqa: SLF001
+
+
+class _Sink:
+    """A new file that is sent by one request where it is small, and in parts where it is not."""
+
+    def __init__(self, fs: Any, path: str, where: str) -> None:
+        self._fs, self._path, self._where = fs, path, where
+        self._start = bytearray()
+        self._rest: Any = None
+
+    def write(self, data: Any) -> int:
+        """Take all of `data`."""
+        if self._rest is None and len(self._start) + len(data) <= _PART_BYTES:
+            self._start += data
+        else:
+            with _os_errors(self._where):
+                if self._rest is None:
+                    self._rest = self._fs.open(self._path, "wb", block_size=_PART_BYTES)
+                    self._rest.write(bytes(self._start))
+                    self._start.clear()
+                self._rest.write(data)
+        return len(data)
+
+    def finish(self) -> None:
+        """Have the file appear."""
+        with _os_errors(self._where):
+            if self._rest is None:
+                self._fs.pipe_file(self._path, bytes(self._start))
+            else:
+                self._rest.close()
+
+    def discard(self) -> None:
+        """Give the file up; parts that were sent are taken back."""
+        if self._rest is not None:
+            with contextlib.suppress(Exception):  # what is given up must not hide why
+                self._rest.discard()
+            self._rest.closed = True  # or it would be written when it is forgotten
+
+
+@contextlib.contextmanager
+def _os_errors(url: str) -> Iterator[None]:
+    """Turn what a storage's own library raises into `OSError`."""
+    try:
+        yield
+    except (OSError, GeneratorExit, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise _as_os_error(error, url) from error
+
+
+def _as_os_error(error: BaseException, where: str) -> OSError:
+    if isinstance(error, OSError):
+        return error
+    return OSError(errno.EIO, f"{type(error).__name__}: {error}", where)
+
+
+def _exists(error: OSError) -> bool:
+    """Tell whether a claim was refused because the name is taken."""
+    return isinstance(error, FileExistsError) or _status(error) == _PRECONDITION_FAILED
+
+
+def _is_busy(error: OSError) -> bool:
+    """Tell whether a claim came at the same moment as another one, and is to be tried again."""
+    return _status(error) in _BUSY
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Return the status of the answer that an exception goes back to."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        for name in ("status_code", "status", "code"):
+            if str(getattr(error, name, "")).isdigit():
+                return int(getattr(error, name))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _modified(info: dict[str, Any]) -> float:
+    """Return the time of a file in seconds since 1970, on the storage's clock."""
+    found = next(
+        (info[key] for key in ("LastModified", "last_modified", "updated", "mtime", "created") if key in info), 0
+    )
+    if isinstance(found, str):
+        found = datetime.fromisoformat(found)
+    if isinstance(found, datetime):
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return float(found)

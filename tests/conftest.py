@@ -35,7 +35,11 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, SERVERS / program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.port = int(self._process.stdout.readline())
+        said = json.loads(self._process.stdout.readline() or "null")
+        if said is None:
+            pytest.skip(f"{program} cannot be started or installed here")
+        self.said = said if isinstance(said, dict) else {"port": said}
+        self.port = self.said["port"]
         self.url = f"http://127.0.0.1:{self.port}"
 
     def requests(self):
@@ -72,3 +76,39 @@ def gcs_server():
 @pytest.fixture
 def gcs(gcs_server):
     return f"gs://bucket/{naming.unique()}/store", {"endpoint_url": gcs_server.url, "token": "anon", "project": "tests"}
+
+
+@pytest.fixture(scope="session")
+def ssh_server():
+    server = Server("ssh.py")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sftp(ssh_server, tmp_path):
+    user, key = ssh_server.said["user"], ssh_server.said["key"]
+    options = {"key_filename": key, "look_for_keys": False, "allow_agent": False}
+    return f"sftp://{user}@127.0.0.1:{ssh_server.port}{tmp_path}/store", options
+
+
+@pytest.fixture(scope="session")
+def azure_server():
+    server = Server("azure.py")
+    # The account and key are those that every Azurite has.
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    server.connection = (
+        f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={key};"
+        f"BlobEndpoint={server.url}/devstoreaccount1;"
+    )
+    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415  (only those who test it need it)
+
+    with BlobServiceClient.from_connection_string(server.connection) as client:
+        client.create_container("container")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def azure(azure_server):
+    return f"abfs://container/{naming.unique()}/store", {"connection_string": azure_server.connection}

@@ -29,8 +29,9 @@ _ADAPTERS = {
     **dict.fromkeys(("s3", "s3a"), (_REMOTE, "S3Files")),
     **dict.fromkeys(("gs", "gcs"), (_REMOTE, "GCSFiles")),
     **dict.fromkeys(("abfs", "abfss", "az"), (_REMOTE, "AzureFiles")),
+    **dict.fromkeys(("sftp", "ssh"), ("lazytrack.files.sftp", "SFTPFiles")),
 }
-_EXTRAS = {"S3Files": "s3", "GCSFiles": "gcs", "AzureFiles": "azure"}
+_EXTRAS = {"S3Files": "s3", "GCSFiles": "gcs", "AzureFiles": "azure", "SFTPFiles": "sftp"}
 _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")
@@ -61,7 +62,7 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         known = ", ".join(sorted(_ADAPTERS))
         raise ValueError(f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}")
     module, name = _ADAPTERS[scheme]
-    if module != _REMOTE:
+    if name not in _EXTRAS:
         if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
             raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
         files: Files = getattr(importlib.import_module(module), name)(rest, **options)

@@ -53,6 +53,10 @@ class Connection:
             self._made = os.getpid(), fsspec.filesystem(self.protocol, **{**self.options, **always})
         return self._made[1]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without what is open, which may hold credentials of this machine."""
+        return Connection, (self.protocol, self.options)
+
 
 class RemoteFiles(Files):
     """Files below a folder of any filesystem that fsspec reaches.

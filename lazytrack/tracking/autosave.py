@@ -1,6 +1,8 @@
 """Autosave: a thread that saves an experiment while it runs, and when it is told to stop, and never raises into it."""
 
+import contextlib
 import enum
+import importlib
 import math
 import os
 import queue
@@ -164,7 +166,13 @@ def _prepare_process() -> None:
     if os.getpid() not in _watched:
         _watched.clear()
         _watched.add(os.getpid())
-        # The interpreter waits for the savers, and these for this thread, which waits for the program's last line.
+        # What libraries of remote storages run in pools of threads, they cannot run any more once these are closed, and
+        # that is the first thing the interpreter does at its end. What is registered later comes before it.
+        importlib.import_module("concurrent.futures.thread")
+        if (register := getattr(threading, "_register_atexit", None)) is not None:
+            with contextlib.suppress(RuntimeError):  # the end has begun
+                register(_end_before_pools)
+        # Where other threads go on, the interpreter waits for them and for the savers, and these for this thread.
         threading.Thread(target=_await_end, name="lazytrack end of process", daemon=True).start()
 
 
@@ -199,12 +207,25 @@ def what_ended_the_process() -> BaseException | None:
     return SystemExit(*_exits.codes) if _exits.codes else None
 
 
+def _others() -> list[threading.Thread]:
+    """Return the threads that may go on logging when the main one has come to its end."""
+    alive = [thread for thread in threading.enumerate() if not thread.daemon and not isinstance(thread, Autosave)]
+    return [thread for thread in alive if thread is not threading.main_thread()]
+
+
+def _end_before_pools() -> None:
+    if not _others():
+        running = list(_running)
+        for autosave in running:
+            autosave.tell(_Word.PROCESS_ENDS)
+        for autosave in running:
+            autosave.join()
+
+
 def _await_end() -> None:
-    thread: threading.Thread | None = threading.main_thread()
-    while thread is not None:  # others may go on when the main one has come to its end
-        thread.join()
-        alive = (t for t in threading.enumerate() if not t.daemon and not isinstance(t, Autosave))
-        thread = next((t for t in alive if t is not threading.main_thread()), None)
+    threading.main_thread().join()
+    while others := _others():
+        others[0].join()
     for autosave in list(_running):
         autosave.tell(_Word.PROCESS_ENDS)
 

@@ -14,7 +14,7 @@ def memory():
     return f"memory://{naming.unique()}/store", {}
 
 
-KINDS = ["local", "memory", "s3", "gcs"]
+KINDS = ["local", "memory", "s3", "gcs", "azure", "sftp"]
 """Each is a fixture: a folder that nobody has used yet, and the options to open it with. A further kind is one more."""
 
 

@@ -13,7 +13,7 @@ from lazytrack import Project
 from lazytrack.errors import SaveError
 from lazytrack.journal import Journal, packing
 
-KINDS = ["s3", "gcs"]
+KINDS = ["s3", "gcs", "azure", "sftp"]
 
 
 @pytest.fixture(params=KINDS)

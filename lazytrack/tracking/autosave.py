@@ -168,9 +168,9 @@ def _prepare_process() -> None:
         _watched.add(os.getpid())
         # What libraries of remote storages run in pools of threads, they cannot run any more once these are closed, and
         # that is the first thing the interpreter does at its end. What is registered later comes before it.
-        importlib.import_module("concurrent.futures.thread")
-        if (register := getattr(threading, "_register_atexit", None)) is not None:
-            with contextlib.suppress(RuntimeError):  # the end has begun
+        with contextlib.suppress(RuntimeError):  # the end has begun
+            importlib.import_module("concurrent.futures.thread")
+            if (register := getattr(threading, "_register_atexit", None)) is not None:
                 register(_end_before_pools)
         # Where other threads go on, the interpreter waits for them and for the savers, and these for this thread.
         threading.Thread(target=_await_end, name="lazytrack end of process", daemon=True).start()

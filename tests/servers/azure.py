@@ -10,16 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+from installing import alone
+
 HERE = Path(__file__).parent / ".azurite"
+DONE = HERE / "installed"
 PROGRAM = HERE / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 
 
 def install():
-    if not PROGRAM.exists():
-        npm = shutil.which("npm")
-        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(HERE), "azurite"]
-        HERE.mkdir(exist_ok=True)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with alone("azurite"):
+        if not DONE.exists():
+            HERE.mkdir(exist_ok=True)
+            command = [shutil.which("npm"), "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(HERE)]
+            subprocess.run([*command, "azurite"], check=True, stdout=subprocess.DEVNULL)
+            DONE.touch()
 
 
 def free_port():

@@ -15,15 +15,21 @@ import tempfile
 import time
 from pathlib import Path
 
+from installing import alone
+
 
 def install():
     """Return the path of sshd."""
-    where = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if where is None:
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "openssh-server"]):
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        where = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+    with alone("sshd"):
+        if (where := find()) is None:
+            for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "openssh-server"]):
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            where = find()
     return where
+
+
+def find():
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def free_port():

@@ -4,6 +4,8 @@ Nor may what a writer was told is saved be missing from a reading that begins la
 of the writers' notes.
 """
 
+import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from lazytrack import Project
 
 path, notes = sys.argv[1], Path(sys.argv[2])
+options = json.loads(os.environ.get("STORAGE_OPTIONS", "{}"))
 stop = threading.Event()
 
 
@@ -32,11 +35,11 @@ sys.stdout.flush()
 sys.stdin.readline()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
 
-lasting = Project(path)
+lasting = Project(path, **options)
 seen, readings = set(), 0
 while not stop.is_set():
     saved = acknowledged()
-    for project in (Project(path), lasting):
+    for project in (Project(path, **options), lasting):
         project.refresh()
         now = seen_in(project)
         assert seen <= now, f"vanished: {seen - now}"

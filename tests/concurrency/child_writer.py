@@ -3,6 +3,8 @@
 Arguments: the project, this writer's number, how many experiments, the file for the notes.
 """
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ sys.stdout.write("ready\n")
 sys.stdout.flush()
 sys.stdin.readline()
 
-project = Project(path, author=f"writer {writer}")
+project = Project(path, author=f"writer {writer}", **json.loads(os.environ.get("STORAGE_OPTIONS", "{}")))
 previous = None
 with notes.open("a", encoding="utf-8") as acknowledged:
     for number in range(count):

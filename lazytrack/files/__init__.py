@@ -30,8 +30,9 @@ _ADAPTERS = {
     **dict.fromkeys(("gs", "gcs"), (_REMOTE, "GCSFiles")),
     **dict.fromkeys(("abfs", "abfss", "az"), (_REMOTE, "AzureFiles")),
     **dict.fromkeys(("sftp", "ssh"), ("lazytrack.files.sftp", "SFTPFiles")),
+    **dict.fromkeys(("http", "https", "zip"), (_REMOTE, "ReadFiles")),
 }
-_EXTRAS = {"S3Files": "s3", "GCSFiles": "gcs", "AzureFiles": "azure", "SFTPFiles": "sftp"}
+_EXTRAS = {"S3Files": "s3", "GCSFiles": "gcs", "AzureFiles": "azure", "SFTPFiles": "sftp", "ReadFiles": "http"}
 _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")
@@ -58,6 +59,8 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
     """
     path = os.fspath(url)
     scheme, rest = _protocol(path)
+    if "::" in path and _PROTOCOL.match(path) and scheme not in _LOCAL and (scheme not in _ADAPTERS or "::" in rest):
+        raise ValueError(f"cannot keep a store at the chained URL {path!r}: give that of the storage itself")
     if scheme not in _ADAPTERS:
         known = ", ".join(sorted(_ADAPTERS))
         raise ValueError(f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}")

@@ -97,7 +97,7 @@ class RemoteFiles(Files):
                 if _status(error) != _NO_SUCH_RANGE:  # which an empty file has none of
                     raise
                 return b""
-        return content
+        return content if limit is None else content[:limit]  # a web server may send more than it was asked for
 
     def read_many(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes | OSError]]:
         wanted = list(paths)
@@ -210,6 +210,34 @@ class RemoteFiles(Files):
 
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")
+
+
+class ReadFiles(RemoteFiles):
+    """Files that can be read where they are, on a web server or in an archive, and never written."""
+
+    def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
+        super().__init__(folder, protocol=protocol, connection=connection, **options)
+        self._place = folder.rstrip("/")
+        if protocol in {"http", "https"}:
+            self._root = self.url
+
+    def below(self, folder: str) -> "ReadFiles":
+        return ReadFiles(f"{self._place}/{folder}", protocol=self._protocol, connection=self._connection)
+
+    def create(self, path: str, data: bytes) -> None:  # noqa: ARG002  (nothing is written)
+        raise self._refusal(path)
+
+    def remove(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            raise self._refusal(path)
+
+    @contextlib.contextmanager
+    def open_write(self, path: str) -> Iterator[Upload]:
+        raise self._refusal(path)
+        yield
+
+    def _refusal(self, path: str) -> OSError:
+        return OSError(errno.EROFS, "it can be read there, and not written", f"{self.url}/{path}")
 
 
 class ObjectFiles(RemoteFiles):

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,9 +49,6 @@ def test_a_path_without_a_protocol_is_local_whatever_it_contains(path):
     ("url", "protocol"),
     [
         ("abfs+x.y-z://a", "abfs+x.y-z"),
-        ("http://example.org/churn", "http"),
-        ("simplecache::s3://bucket/churn", "simplecache"),
-        ("simplecache::file:///tmp/churn", "simplecache"),
     ],
 )
 def test_an_unknown_protocol_is_refused_with_the_known_ones(url, protocol):
@@ -57,6 +56,31 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones(url, protocol):
         open_files(url)
     assert repr(url) in str(caught.value)
     assert f"no adapter for {protocol!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["simplecache::s3://bucket/churn", "simplecache::file:///tmp/churn", "zip://churn::s3://bucket/store.zip"]
+)
+def test_a_chained_url_is_refused(url):
+    with pytest.raises(ValueError, match=r"chained URL .*: give that of the storage itself") as caught:
+        open_files(url)
+    assert repr(url) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "library", "extra"),
+    [
+        ("s3://bucket/churn", "s3fs", "s3"),
+        ("gs://bucket/churn", "gcsfs", "gcs"),
+        ("az://container/churn", "adlfs", "azure"),
+        ("sftp://me@machine/churn", "paramiko", "sftp"),
+        ("http://machine/churn", "aiohttp", "http"),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(url, library, extra):
+    code = f"import sys; sys.modules[{library!r}] = None; from lazytrack.files import open_files; open_files({url!r})"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert f"ModuleNotFoundError: a store at '{url}' needs a library: pip install 'lazytrack[{extra}]'" in done.stderr
 
 
 def test_opening_touches_nothing(tmp_path):

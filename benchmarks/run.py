@@ -11,6 +11,7 @@ import figures
 import lightness
 import opening
 import places
+import remote
 import saving
 import series
 import writers
@@ -26,6 +27,8 @@ BENCHMARKS = {
     "save-pickle": artifacts.save_pickle,
     "load-pickle": artifacts.load_pickle,
     "save-one-of-many": artifacts.save_one_of_many,
+    "requests": remote.requests,
+    "save-remote": remote.large_artifact,
     "import": lightness.importing,
     "log-call": lightness.log_call,
     "log-series": series.log_points,

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from installing import alone
+from installing import PATIENCE, alone
 
 HERE = Path(__file__).parent / ".azurite"
 DONE = HERE / "installed"
@@ -22,7 +22,7 @@ def install():
         if not DONE.exists():
             HERE.mkdir(exist_ok=True)
             command = [shutil.which("npm"), "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(HERE)]
-            subprocess.run([*command, "azurite"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([*command, "azurite"], check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
             DONE.touch()
 
 

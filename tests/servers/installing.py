@@ -6,7 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-PATIENCE = 300
+PATIENCE = 240
+"""Seconds."""
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from installing import alone
+from installing import PATIENCE, alone
 
 
 def install():
@@ -23,7 +23,9 @@ def install():
     with alone("sshd"):
         if (where := find()) is None:
             for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "openssh-server"]):
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                subprocess.run(
+                    command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PATIENCE
+                )
             where = find()
     return where
 

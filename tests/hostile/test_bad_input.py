@@ -623,7 +623,7 @@ def test_a_path_that_begins_with_two_slashes_is_absolute(tmp_path):
         (5, TypeError, "int"),
         (None, TypeError, "NoneType"),
         (b"churn", TypeError, "bytes"),
-        ("gopher://somewhere", ValueError, "cannot keep a store at 'gopher://.*known: file"),
+        ("gopher://somewhere", ValueError, "cannot keep a store at 'gopher://.*known: abfs"),
         ("x" * 5000, OSError, "name too long"),
     ],
     ids=lambda value: repr(value)[:20],

@@ -474,7 +474,7 @@ def test_a_project_in_memory_works_as_one_on_disk():
 
 
 def test_an_unknown_protocol_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(ValueError, match="known: abfs, .*file, .*memory"):
+    with pytest.raises(ValueError, match=r"known: abfs, .*file, .*memory"):
         Project("gopher://somewhere/churn")
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import attrs
 
-_PIECE_BYTES = 2**24
+_PIECE_BYTES = 2**20
 """A remote file keeps what it is given at once, until it is sent."""
 
 

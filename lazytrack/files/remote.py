@@ -16,7 +16,7 @@ from lazytrack.files.base import Files, Stat, Upload
 
 _TOGETHER = 64
 """So many files are read or removed at once."""
-_PART_BYTES = 16 * 2**20
+_PART_BYTES = 10 * 2**20
 """Of a large file that are sent at once."""
 _SPOOL_BYTES = 8 * 2**20
 """A file that is read stays in memory up to this size."""

@@ -179,14 +179,12 @@ class Shelf:
             found_there = self._files.stat(stored.path)
             if found_there.size != stored.size:
                 return False
-            if self._checked.get(stored.path, _NEVER) is None:
-                self._checked[stored.path] = found_there.modified
-            if self._checked.get(stored.path) != found_there.modified:
+            if self._checked.get(stored.path, _NEVER) not in {None, found_there.modified}:
                 with self._files.open_read(stored.path) as raw:
                     found = _digest(raw)
                 if found != stored.sha256:
                     return False
-                self._checked[stored.path] = found_there.modified
+            self._checked[stored.path] = found_there.modified
         except (OSError, UnsafePathError) as error:
             _log.debug("%s is not used again: %s", self.where(stored.path), error)
             return False

@@ -4,12 +4,15 @@ import abc
 import errno
 import hashlib
 import io
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import attrs
 
+_SPOOL_BYTES = 2**23
+"""A copy of a remote file stays in memory up to this size."""
 _PIECE_BYTES = 2**20
 """A remote file keeps what it is given at once, until it is sent."""
 
@@ -73,6 +76,19 @@ def _as_bytes(view: memoryview) -> memoryview:
     if view.c_contiguous and view.nbytes:
         return view.cast("B")
     return memoryview(view.tobytes(order="A"))
+
+
+def spooled(pieces: Iterable[bytes]) -> BinaryIO:
+    """Return a file with a copy of what is somewhere else, in memory while it is small; who asks closes it."""
+    file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115
+    try:
+        for piece in pieces:
+            file.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return cast("BinaryIO", file)
 
 
 def is_of_the_file(error: OSError) -> bool:

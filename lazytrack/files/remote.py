@@ -4,22 +4,19 @@ import contextlib
 import errno
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, ClassVar, cast
+from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec import asyn
 
-from lazytrack.files.base import Files, Stat, Upload
+from lazytrack.files.base import Files, Stat, Upload, spooled
 
 _TOGETHER = 64
 """So many files are read or removed at once."""
 _PART_BYTES = 10 * 2**20
 """Of a large file that are sent at once."""
-_SPOOL_BYTES = 8 * 2**20
-"""A file that is read stays in memory up to this size."""
 _TRIES = 5
 _NO_SUCH_RANGE = 416
 """The status that says that a range begins where a file ends."""
@@ -67,11 +64,10 @@ class RemoteFiles(Files):
     """
 
     can_claim = False
-    protocols: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
         self._connection = connection or Connection(protocol, self.usual(options))
-        self._root = folder.strip("/") if self.protocols else folder.rstrip("/")
+        self._root = folder.strip("/")
         self.url = f"{protocol}://{self._root}"
         self._protocol = protocol
         self.fs  # noqa: B018  (bad options are refused at once)
@@ -143,11 +139,7 @@ class RemoteFiles(Files):
             entries = self.fs.ls(prefix.rstrip("/"), detail=True, refresh=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [
-            entry["name"].lstrip("/") if self.protocols else entry["name"]
-            for entry in entries
-            if entry["type"] == "file"
-        ]
+        return [entry["name"] for entry in entries if entry["type"] == "file"]
 
     def stat(self, path: str) -> Stat:
         with _os_errors(self.url):
@@ -159,27 +151,14 @@ class RemoteFiles(Files):
     def remove(self, paths: Iterable[str]) -> None:
         wanted = [self._path(path) for path in paths]
         with _os_errors(self.url):
-            if not self.fs.async_impl:
-                for path in wanted:
-                    with contextlib.suppress(FileNotFoundError):
-                        self.fs.rm_file(path)
-                return
             for result in asyn.sync(self.fs.loop, _remove_all, self.fs, wanted):
                 if isinstance(result, BaseException) and not isinstance(result, FileNotFoundError):
                     raise result
 
     def open_read(self, path: str) -> BinaryIO:
         # The whole file comes over once: it is checked and then read.
-        file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115  (who asked closes it)
-        try:
-            with _os_errors(self.url):
-                for part in self._parts(path):
-                    file.write(part)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return cast("BinaryIO", file)
+        with _os_errors(self.url):
+            return spooled(self._parts(path))
 
     def _parts(self, path: str) -> Iterator[bytes]:
         """Yield a file's content without asking for its size first."""
@@ -263,8 +242,6 @@ class ObjectFiles(RemoteFiles):
 class S3Files(ObjectFiles):
     """Files in a bucket of S3, or of a server that speaks as it does."""
 
-    protocols = ("s3", "s3a")
-
     @classmethod
     def usual(cls, options: dict[str, Any]) -> dict[str, Any]:
         config = {"max_pool_connections": _TOGETHER, **options.get("config_kwargs", {})}
@@ -274,13 +251,9 @@ class S3Files(ObjectFiles):
 class GCSFiles(ObjectFiles):
     """Files in a bucket of Google Cloud Storage."""
 
-    protocols = ("gs", "gcs")
-
 
 class AzureFiles(ObjectFiles):
     """Files in a container of Azure's blob storage."""
-
-    protocols = ("abfs", "abfss", "az")
 
 
 async def _remove_all(fs: Any, paths: list[str]) -> list[Any]:
@@ -367,9 +340,7 @@ def _status(error: BaseException | None) -> int | None:
 
 def _modified(info: dict[str, Any]) -> float:
     """Return the time of a file in seconds since 1970, on the storage's clock."""
-    found = next(
-        (info[key] for key in ("LastModified", "last_modified", "updated", "mtime", "created") if key in info), 0
-    )
+    found = next((info[key] for key in _TIMES if key in info), 0)
     if isinstance(found, str):
         found = datetime.fromisoformat(found)
     if isinstance(found, datetime):

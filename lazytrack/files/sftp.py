@@ -4,9 +4,7 @@ import contextlib
 import errno
 import os
 import posixpath
-import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, cast
@@ -15,10 +13,9 @@ import fsspec
 from fsspec.implementations.sftp import SFTPFileSystem
 
 from lazytrack import naming
-from lazytrack.files.base import Files, Stat, Upload
+from lazytrack.files.base import Files, Stat, Upload, spooled
 
-_SPOOL_BYTES = 8 * 2**20
-"""A file that is read stays in memory up to this size."""
+_PIECE_BYTES = 2**20
 
 
 class Connections:
@@ -119,16 +116,9 @@ class SFTPFiles(Files):
 
     def open_read(self, path: str) -> BinaryIO:
         # The whole file comes over once: it is checked and then read.
-        copy = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115  (who asked closes it)
-        try:
-            with self._errors(path), self.fs.ftp.open(self._path(path), "rb") as file:
-                file.prefetch()
-                shutil.copyfileobj(file, copy)
-        except BaseException:
-            copy.close()
-            raise
-        copy.seek(0)
-        return cast("BinaryIO", copy)
+        with self._errors(path), self.fs.ftp.open(self._path(path), "rb") as file:
+            file.prefetch()
+            return spooled(iter(lambda: file.read(_PIECE_BYTES), b""))
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[Upload]:

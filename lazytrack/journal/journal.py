@@ -209,8 +209,7 @@ class Journal:
 
     def _fold(self, patches: Sequence[Patch]) -> set[str]:
         if self._until < math.inf:
-            last = naming.iso(naming.from_micros(int(self._until)))
-            patches = [p for p in patches if naming.iso(naming.logical_to_time(p["at"])) <= last]
+            patches = [p for p in patches if naming.to_micros(naming.logical_to_time(p["at"])) <= self._until]
         if patches:
             self.clock.observe(max([patch["at"] for patch in patches]))
         with self._lock:

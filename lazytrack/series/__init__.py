@@ -13,6 +13,7 @@ from lazytrack.series.entries import (
     Segment,
     Stock,
     cuts,
+    goes_by_clock,
     next_attempt,
     summary_from_stored,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Writer",
     "Written",
     "cuts",
+    "goes_by_clock",
     "next_attempt",
     "summary_from_stored",
 ]

@@ -159,6 +159,11 @@ def summary_from_stored(stored: Any) -> Summary:
     return Summary(**{"max_step": numbers.get("last_step"), **numbers})
 
 
+def goes_by_clock(metric: str) -> bool:
+    """Tell whether a metric, as the record names it, is one of the machine, which no step of a run hides."""
+    return metric.startswith(f"metrics.{SYSTEM}")
+
+
 def cuts(roles: Mapping[str, Role]) -> dict[str, float]:
     """Return for each writer the step from which on its points do not count, infinity where all of them do.
 

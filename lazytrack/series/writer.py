@@ -73,11 +73,7 @@ class Writer:
 
     def with_points(self, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored, with points that are not, all in the record."""
-        recent, summaries = dict(self.stock.recent), {}
-        for field, points in unsaved.items():
-            summaries[field] = self.summaries.get(field, Summary()) + Summary.of(points.step, points.value)
-            recent[field] = _joined([recent[field], points]) if field in recent else points
-        return Written(stock=attrs.evolve(self.stock, recent=recent), summaries=summaries)
+        return _added(self.stock, self.summaries, unsaved)
 
     def write(self, files: Files, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored, with points that are not; where they are many, write a file of them.
@@ -118,9 +114,8 @@ class Writer:
             return self.with_points(unsaved)
         ahead, counts = self._ahead
         more = {field: points.after(counts.get(field, 0)) for field, points in unsaved.items()}
-        base = Writer(self.record, self.role)
-        base.stock, base.summaries = ahead.stock, {**self.summaries, **ahead.summaries}
-        written = base.with_points({field: points for field, points in more.items() if points})
+        more = {field: points for field, points in more.items() if points}
+        written = _added(ahead.stock, {**self.summaries, **ahead.summaries}, more)
         return attrs.evolve(written, summaries={**ahead.summaries, **written.summaries})
 
     def _merged(
@@ -142,6 +137,15 @@ class Writer:
             fields = dict.fromkeys(field for part in [*parts, points] for field in part)
             points = {f: _joined([part[f] for part in [*parts, points] if f in part]) for f in fields}
             segments, level = segments[: 1 - _FAN], level + 1
+
+
+def _added(stock: Stock, summaries: Mapping[str, Summary], points: Mapping[str, Columns]) -> Written:
+    """Return what is to be stored of points on top of others, all in the record."""
+    recent, more = dict(stock.recent), {}
+    for field, its in points.items():
+        more[field] = summaries.get(field, Summary()) + Summary.of(its.step, its.value)
+        recent[field] = _joined([recent[field], its]) if field in recent else its
+    return Written(stock=attrs.evolve(stock, recent=recent), summaries=more)
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:

@@ -215,10 +215,7 @@ def _others() -> list[threading.Thread]:
 
 def _end_before_pools() -> None:
     if not _others():
-        running = list(_running)
-        for autosave in running:
-            autosave.tell(_Word.PROCESS_ENDS)
-        for autosave in running:
+        for autosave in _tell_all(_Word.PROCESS_ENDS):
             autosave.join()
 
 
@@ -226,8 +223,14 @@ def _await_end() -> None:
     threading.main_thread().join()
     while others := _others():
         others[0].join()
-    for autosave in list(_running):
-        autosave.tell(_Word.PROCESS_ENDS)
+    _tell_all(_Word.PROCESS_ENDS)
+
+
+def _tell_all(word: _Word) -> list[Autosave]:
+    running = list(_running)
+    for autosave in running:
+        autosave.tell(word)
+    return running
 
 
 class _Signals:

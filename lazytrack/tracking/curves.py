@@ -13,7 +13,6 @@ from lazytrack.series import (
     HEARTBEATS,
     SERIES,
     SUMMARIES,
-    SYSTEM,
     WRITERS,
     Columns,
     History,
@@ -23,6 +22,7 @@ from lazytrack.series import (
     Summary,
     Writer,
     Written,
+    goes_by_clock,
     next_attempt,
 )
 from lazytrack.tracking.ledger import Ledger
@@ -31,8 +31,6 @@ from lazytrack.tracking.writers import WriterInfo, Writers
 
 if TYPE_CHECKING:
     from lazytrack.tracking.owner import Owner
-
-_BY_CLOCK = f"metrics.{SYSTEM}"
 
 
 @attrs.frozen(kw_only=True)
@@ -148,7 +146,7 @@ class Curves(Measured):
         if (writer := self._own_writer) is None:
             return None
         if field == SERIES + writer.id:
-            buffers = {field: points for part in self._measured() for field, points in part._unsaved().items()}
+            buffers = self._all_unsaved()
             return Taken(writer=writer, points={f: points.columns() for f, points in buffers.items()}, buffers=buffers)
         return {WRITERS + writer.id: writer.role.to_stored(), HEARTBEATS + writer.id: self._heartbeat}.get(field)
 
@@ -168,7 +166,7 @@ class Curves(Measured):
         with self._ledger.lock:
             found = self._writers().metrics()
             if (writer := self._own_writer) is not None:
-                unsaved = {f: points.columns() for part in self._measured() for f, points in part._unsaved().items()}
+                unsaved = {field: points.columns() for field, points in self._all_unsaved().items()}
                 for field, summary in {**writer.summaries, **writer.with_points(unsaved).summaries}.items():
                     found.setdefault(field, {})[writer.id] = summary
         if self._owner._until < math.inf:  # what there was then, the points tell
@@ -211,9 +209,13 @@ class Curves(Measured):
         stored = (field.removeprefix(SUMMARIES).partition(".")[2] for field in self._owner._journal.fields(self._slug))
         return any(field.startswith(prefix) for field in (*own, *stored))
 
+    def _all_unsaved(self) -> dict[str, Points]:
+        """Return the points that are not saved, by metric as the record names it. The caller holds the lock."""
+        return {field: points for part in self._measured() for field, points in part._unsaved().items()}
+
     def _unsaved_of(self, field: str) -> Columns:
-        parts = (part._unsaved().get(field) for part in self._measured())
-        return next((points.columns() for points in parts if points), Columns())
+        points = self._all_unsaved().get(field)
+        return Columns() if points is None else points.columns()
 
     def _summary(self, field: str) -> Summary | None:
         """Return the summary of a metric where the record tells it: no point of it is hidden."""
@@ -257,7 +259,7 @@ class Curves(Measured):
         """
         steps = [role.from_step - 1 for role in self._writers().roles.values() if role.from_step is not None]
         for field in self._summaries():
-            if not field.startswith(_BY_CLOCK):
+            if not goes_by_clock(field):
                 summary = self._summary(field) or History(field, self._pieces(field)).summary()
                 steps += [] if summary.max_step is None else [summary.max_step]
         return max(steps, default=None)

@@ -13,18 +13,17 @@ from lazytrack.series import (
     HEARTBEATS,
     SERIES,
     SUMMARIES,
-    SYSTEM,
     WRITERS,
     Role,
     Stock,
     Summary,
     cuts,
+    goes_by_clock,
     summary_from_stored,
 )
 
 _SILENCE = timedelta(minutes=15)
 """Three signs of life that have not come."""
-_BY_CLOCK = f"metrics.{SYSTEM}"
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +99,7 @@ class Writers:
 
     def before_step(self, writer: str, metric: str) -> float:
         """Return from which step on a writer's points of a metric do not count; infinity where all of them do."""
-        return float("inf") if metric.startswith(_BY_CLOCK) else self._cuts[writer]
+        return float("inf") if goes_by_clock(metric) else self._cuts[writer]
 
     def before_step_without(self, writer: str) -> dict[str, float]:
         """Return from which step on each writer's points would not count if one of them were not there."""

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import lazytrack
-from lazytrack import artifacts, errors, tracking
+from lazytrack import artifacts, errors, testing, tracking
 
 
 def run(code):
@@ -34,6 +34,16 @@ def test_the_packages_public_names_are_these():
         "known_aliases",
         "to_entry",
     ]
+
+
+def test_the_published_suites_are_these():
+    assert testing.__all__ == ["FilesTests", "ReadingTests"]
+
+
+def test_the_suites_say_that_they_need_pytest():
+    code = "import sys; sys.modules['pytest'] = None; import lazytrack.testing"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "lazytrack.testing needs pytest: pip install 'lazytrack[testing]'" in done.stderr
 
 
 def test_the_exceptions_are_drawn_where_they_are_defined():

@@ -4,6 +4,7 @@ import importlib
 import os
 import posixpath
 import re
+from collections.abc import Callable
 from typing import Any
 
 from lazytrack.files.base import Files, Stat, Upload, is_of_the_file
@@ -32,7 +33,11 @@ _ADAPTERS = {
     **dict.fromkeys(("sftp", "ssh"), ("lazytrack.files.sftp", "SFTPFiles")),
     **dict.fromkeys(("http", "https", "zip"), (_REMOTE, "ReadFiles")),
 }
+_PORTABLE = (_REMOTE, "PortableFiles")
+"""For whatever else fsspec reaches."""
 _EXTRAS = {"S3Files": "s3", "GCSFiles": "gcs", "AzureFiles": "azure", "SFTPFiles": "sftp", "ReadFiles": "http"}
+_CACHES = {"blockcache", "cached", "filecache", "simplecache"}
+"""Filesystems in front of others, which may show what was there before."""
 _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")
@@ -51,7 +56,7 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
     Raises
     ------
     ValueError
-        When nothing here speaks the protocol.
+        When neither lazytrack nor fsspec knows the protocol, or the URL is a chain of them.
     TypeError
         When the filesystem has no such option.
     ModuleNotFoundError
@@ -59,24 +64,32 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
     """
     path = os.fspath(url)
     scheme, rest = _protocol(path)
-    if "::" in path and _PROTOCOL.match(path) and scheme not in _LOCAL and (scheme not in _ADAPTERS or "::" in rest):
+    given = _PROTOCOL.match(path)
+    if scheme in _CACHES or (given and (given[0].endswith("::") or ("::" in rest and scheme not in _LOCAL))):
         raise ValueError(f"cannot keep a store at the chained URL {path!r}: give that of the storage itself")
-    if scheme not in _ADAPTERS:
-        known = ", ".join(sorted(_ADAPTERS))
-        raise ValueError(f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}")
-    module, name = _ADAPTERS[scheme]
-    if name not in _EXTRAS:
+    if scheme in _LOCAL or scheme == "memory":
         if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
             raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
-        files: Files = getattr(importlib.import_module(module), name)(rest, **options)
-        return files
+        return _adapter(scheme)(rest, **options)
     try:
-        remote: Files = getattr(importlib.import_module(module), name)(rest, protocol=scheme, **options)
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            f"a store at {path!r} needs a library: pip install 'lazytrack[{_EXTRAS[name]}]' ({error})"
+        return _adapter(scheme)(rest, protocol=scheme, **options)
+    except LookupError as error:
+        known = ", ".join(sorted(_ADAPTERS))
+        raise ValueError(
+            f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}, and what fsspec knows"
         ) from error
-    return remote
+    except ImportError as error:
+        extra = _EXTRAS.get(_ADAPTERS.get(scheme, _PORTABLE)[1])
+        how = f"a library: pip install 'lazytrack[{extra}]'" if extra else "the library of its filesystem"
+        raise ModuleNotFoundError(f"a store at {path!r} needs {how} ({error})") from error
+    except TypeError as error:
+        raise TypeError(f"{error} for a store at {path!r}") from error
+
+
+def _adapter(scheme: str) -> Callable[..., Files]:
+    module, name = _ADAPTERS.get(scheme, _PORTABLE)
+    adapter: Callable[..., Files] = getattr(importlib.import_module(module), name)
+    return adapter
 
 
 def open_private(folder: str) -> Files:

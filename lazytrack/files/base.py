@@ -14,7 +14,7 @@ import attrs
 _SPOOL_BYTES = 2**23
 """A copy of a remote file stays in memory up to this size."""
 _PIECE_BYTES = 2**20
-"""A remote file keeps what it is given at once, until it is sent."""
+"""So much of a large file is written or read at once: a remote file keeps what it is given until it is sent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -179,13 +179,24 @@ class Files(abc.ABC):
 
     @abc.abstractmethod
     def open_read(self, path: str) -> BinaryIO:
-        """Open a file for reading, seekable.
+        """Open a file for reading, seekable. One that is elsewhere comes over once, and whole.
 
         Raises
         ------
         FileNotFoundError
             When there is no such file.
         """
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Yield a file's content from its beginning to its end.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file.
+        """
+        with self.open_read(path) as file:
+            yield from iter(lambda: file.read(_PIECE_BYTES), b"")
 
     @abc.abstractmethod
     def open_write(self, path: str) -> AbstractContextManager[Upload]:

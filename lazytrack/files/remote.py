@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import fsspec
 from fsspec import asyn
 
+from lazytrack.files import options
 from lazytrack.files.base import Files, Stat, Upload, spooled
 
 _TOGETHER = 64
@@ -24,6 +25,8 @@ _PRECONDITION_FAILED = 412
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """What filesystems call the time of a file."""
 _BUSY = {409, 429, 503}
+_OF_THE_SESSION = {"event_hooks", "include_builtin_handlers", "profile", "session_vars"}
+"""Options that s3fs passes on to the session of its library, which takes no others."""
 
 
 class Connection:
@@ -59,18 +62,23 @@ class RemoteFiles(Files):
     """Files below a folder of any filesystem that fsspec reaches.
 
     A file is written by one request, or by one that completes an upload of parts, so that nobody sees half of it.
-    What that rests on is the storage's; of those that have no class of their own here, nothing is known. No names are
-    claimed there.
+    What that rests on is the storage's.
     """
 
     can_claim = False
 
     def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
-        self._connection = connection or Connection(protocol, self.usual(options))
+        if connection is None:
+            self._check(protocol, options)
+            connection = Connection(protocol, self.usual(options))
+        self._connection = connection
         self._root = folder.strip("/")
         self.url = f"{protocol}://{self._root}"
         self._protocol = protocol
         self.fs  # noqa: B018  (bad options are refused at once)
+
+    def _check(self, protocol: str, given: dict[str, Any]) -> None:
+        """Refuse options that the filesystem would not take, or would pass over in silence."""
 
     @classmethod
     def usual(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +111,10 @@ class RemoteFiles(Files):
             with _os_errors(self.url):
                 contents = self.fs.cat_ranges(whole, [0] * len(some), [None] * len(some), on_error="return")
             for path, content in zip(some, contents, strict=True):
-                yield path, _as_os_error(content, path) if isinstance(content, BaseException) else content
+                if not isinstance(content, BaseException):
+                    yield path, content
+                else:
+                    yield path, b"" if _status(content) == _NO_SUCH_RANGE else _as_os_error(content, path)
 
     def create(self, path: str, data: bytes) -> None:
         with _os_errors(self.url):
@@ -151,25 +162,28 @@ class RemoteFiles(Files):
     def remove(self, paths: Iterable[str]) -> None:
         wanted = [self._path(path) for path in paths]
         with _os_errors(self.url):
-            for result in asyn.sync(self.fs.loop, _remove_all, self.fs, wanted):
+            if self.fs.async_impl:
+                results = asyn.sync(self.fs.loop, _remove_all, self.fs, wanted)
+            else:
+                results = [_remove(self.fs, path) for path in wanted]
+            for result in results:
                 if isinstance(result, BaseException) and not isinstance(result, FileNotFoundError):
                     raise result
 
     def open_read(self, path: str) -> BinaryIO:
-        # The whole file comes over once: it is checked and then read.
-        with _os_errors(self.url):
-            return spooled(self._parts(path))
+        return spooled(self.pieces(path))
 
-    def _parts(self, path: str) -> Iterator[bytes]:
-        """Yield a file's content without asking for its size first."""
+    def pieces(self, path: str) -> Iterator[bytes]:
+        # Its size is not asked for first: that would be one request more.
         start, part = 0, b""
         while start == 0 or len(part) == _PART_BYTES:
-            try:
-                part = self.fs.cat_file(self._path(path), start=start, end=start + _PART_BYTES)
-            except Exception as error:
-                if _status(error) == _NO_SUCH_RANGE:
-                    return
-                raise
+            with _os_errors(self.url):
+                try:
+                    part = self.fs.cat_file(self._path(path), start=start, end=start + _PART_BYTES)
+                except Exception as error:
+                    if _status(error) == _NO_SUCH_RANGE:
+                        return
+                    raise
             yield part
             start += len(part) or 1
 
@@ -219,10 +233,60 @@ class ReadFiles(RemoteFiles):
         return OSError(errno.EROFS, "it can be read there, and not written", f"{self.url}/{path}")
 
 
+class PortableFiles(RemoteFiles):
+    """Files on a filesystem of which nothing is known but that fsspec reaches it.
+
+    No names are claimed there. Whether anybody sees half of a file that is being written, and whether listings are
+    fresh, is found out by `lazytrack.testing.FilesTests`.
+    """
+
+    def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
+        self._place = folder.rstrip("/")
+        url = f"{protocol}://{self._place}"
+        kind = _kind(protocol)
+        from_url = kind._get_kwargs_from_urls(url)  # noqa: SLF001  (of every filesystem)
+        super().__init__(folder, protocol=protocol, connection=connection, **{**from_url, **options})
+        self.url, self._root = url, kind._strip_protocol(url)  # noqa: SLF001  (of every filesystem)
+
+    def below(self, folder: str) -> "PortableFiles":
+        place = f"{self._place}/{folder}"
+        return PortableFiles(place, protocol=self._protocol, connection=self._connection)
+
+    def create(self, path: str, data: bytes) -> None:
+        self._make_folder(path)
+        super().create(path, data)
+
+    @contextlib.contextmanager
+    def open_write(self, path: str) -> Iterator[Upload]:
+        self._make_folder(path)
+        try:
+            with super().open_write(path) as upload:
+                yield upload
+        except BaseException:
+            self._discard(path)
+            raise
+        if upload.aborted:
+            self._discard(path)
+
+    def _list(self, prefix: str) -> list[str]:
+        return [prefix + path.rstrip("/").rpartition("/")[2] for path in super()._list(prefix)]
+
+    def _discard(self, path: str) -> None:
+        with contextlib.suppress(Exception):  # most know how to give a file up, and what remains is in nobody's way
+            self.fs.rm_file(self._path(path))
+
+    def _make_folder(self, path: str) -> None:
+        with _os_errors(self.url):
+            self.fs.makedirs(self._path(path).rpartition("/")[0], exist_ok=True)
+
+
 class ObjectFiles(RemoteFiles):
     """Files in a bucket: names are claimed by a condition on the request that writes them."""
 
     can_claim = True
+
+    def _check(self, protocol: str, given: dict[str, Any]) -> None:
+        options.check(given, options.taken_to_make(_kind(protocol)), exhaustive=False)
 
     def _list(self, prefix: str) -> list[str]:
         # From the bucket on, by prefix: that is one request for a thousand names, also where there are none.
@@ -242,6 +306,9 @@ class ObjectFiles(RemoteFiles):
 class S3Files(ObjectFiles):
     """Files in a bucket of S3, or of a server that speaks as it does."""
 
+    def _check(self, protocol: str, given: dict[str, Any]) -> None:
+        options.check(given, options.taken_to_make(_kind(protocol)) | _OF_THE_SESSION, exhaustive=True)
+
     @classmethod
     def usual(cls, options: dict[str, Any]) -> dict[str, Any]:
         config = {"max_pool_connections": _TOGETHER, **options.get("config_kwargs", {})}
@@ -254,6 +321,29 @@ class GCSFiles(ObjectFiles):
 
 class AzureFiles(ObjectFiles):
     """Files in a container of Azure's blob storage."""
+
+
+def _kind(protocol: str) -> Any:
+    """Return the class of a filesystem.
+
+    Raises
+    ------
+    LookupError
+        When fsspec knows of none.
+    ImportError
+        When its library is not installed.
+    """
+    if protocol not in fsspec.registry and protocol not in fsspec.available_protocols():
+        raise LookupError(protocol)
+    return fsspec.get_filesystem_class(protocol)
+
+
+def _remove(fs: Any, path: str) -> Exception | None:
+    try:
+        fs.rm_file(path)
+    except FileNotFoundError as error:
+        return error
+    return None
 
 
 async def _remove_all(fs: Any, paths: list[str]) -> list[Any]:
@@ -295,7 +385,8 @@ class _Sink:
         if self._rest is not None:
             with contextlib.suppress(Exception):  # what is given up must not hide why
                 self._rest.discard()
-            self._rest.closed = True  # or it would be written when it is forgotten
+            with contextlib.suppress(AttributeError):  # of those that know it themselves
+                self._rest.closed = True  # or it would be written when it is forgotten
 
 
 @contextlib.contextmanager

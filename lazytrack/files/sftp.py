@@ -11,8 +11,10 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.sftp import SFTPFileSystem
+from paramiko import SSHClient
 
 from lazytrack import naming
+from lazytrack.files import options as options_
 from lazytrack.files.base import Files, Stat, Upload, spooled
 
 _PIECE_BYTES = 2**20
@@ -56,6 +58,7 @@ class SFTPFiles(Files):
         self._protocol = protocol
         machine, _, path = folder.partition("/")
         if connection is None:
+            options_.check(options, {"host"} | options_.taken_by(SSHClient.connect), exhaustive=True)
             from_url = SFTPFileSystem._get_kwargs_from_urls(f"sftp://{machine}/")  # noqa: SLF001  (of every filesystem)
             connection = Connections({**from_url, **options})
         self._connections = connection
@@ -115,10 +118,12 @@ class SFTPFiles(Files):
                 self.fs.ftp.remove(self._path(path))
 
     def open_read(self, path: str) -> BinaryIO:
-        # The whole file comes over once: it is checked and then read.
+        return spooled(self.pieces(path))
+
+    def pieces(self, path: str) -> Iterator[bytes]:
         with self._errors(path), self.fs.ftp.open(self._path(path), "rb") as file:
             file.prefetch()
-            return spooled(iter(lambda: file.read(_PIECE_BYTES), b""))
+            yield from iter(lambda: file.read(_PIECE_BYTES), b"")
 
     @contextlib.contextmanager
     def open_write(self, path: str) -> Iterator[Upload]:

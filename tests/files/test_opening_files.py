@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from lazytrack import naming
@@ -45,21 +46,68 @@ def test_a_path_without_a_protocol_is_local_whatever_it_contains(path):
     assert files.url == os.path.abspath(path)  # noqa: PTH100  (a URL, not a Path)
 
 
+def test_an_unknown_protocol_is_refused_with_the_known_ones():
+    with pytest.raises(
+        ValueError, match=r"^cannot keep a store at 'abfs\+x.y-z://a': no adapter for 'abfs\+x.y-z'; known: ab"
+    ):
+        open_files("abfs+x.y-z://a")
+
+
+def test_a_filesystem_that_fsspec_knows_needs_its_own_library():
+    with pytest.raises(ModuleNotFoundError, match=r"'oci://a' needs the library of its filesystem \(.*ocifs"):
+        open_files("oci://a")
+
+
 @pytest.mark.parametrize(
-    ("url", "protocol"),
+    ("url", "given", "message"),
     [
-        ("abfs+x.y-z://a", "abfs+x.y-z"),
+        ("churn", {"endpoint_url": "x"}, "no option 'endpoint_url' for a store at 'churn'"),
+        (
+            "s3://b/churn",
+            {"endpoint_ur": "x"},
+            r"'endpoint_ur' \(is 'endpoint_url' meant\?\) for a store at 's3://b/churn'",
+        ),
+        ("s3://b/churn", {"cache_dir": "x"}, "no option 'cache_dir' for"),
+        ("gs://b/churn", {"tokn": "anon"}, "is 'token' meant"),
+        ("abfs://b/churn", {"acount_name": "x"}, "is 'account_name' meant"),
+        ("sftp://me@machine/churn", {"key_file": "x"}, "is 'key_filename' meant"),
     ],
 )
-def test_an_unknown_protocol_is_refused_with_the_known_ones(url, protocol):
-    with pytest.raises(ValueError, match=r"^cannot keep a store at .*; known: abfs, .*file, .*memory, s3") as caught:
-        open_files(url)
-    assert repr(url) in str(caught.value)
-    assert f"no adapter for {protocol!r}" in str(caught.value)
+def test_a_misspelt_option_is_refused_when_a_store_is_opened(url, given, message):
+    with pytest.raises(TypeError, match=message):
+        open_files(url, **given)
+
+
+def test_options_that_filesystems_take_are_taken():
+    s3 = open_files("s3://b/churn", profile="default", anon=True, client_kwargs={"region_name": "eu-west-1"})
+    assert s3.fs.anon is True
+    gcs = open_files("gs://b/churn", token="anon", an_option_of_tomorrow=1)
+    assert gcs.fs.storage_options["an_option_of_tomorrow"] == 1
+
+
+def test_the_configuration_of_fsspec_counts_where_nothing_is_given(monkeypatch):
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": "https://from.conf"})
+    assert open_files("s3://b/churn").fs.endpoint_url == "https://from.conf"
+    assert open_files("s3://b/churn", endpoint_url="https://given").fs.endpoint_url == "https://given"
+
+
+def test_the_environment_counts_where_nothing_is_given():
+    code = "from lazytrack.files import open_files; print(open_files('s3://b/churn').fs.endpoint_url)"
+    environment = os.environ | {"FSSPEC_S3_ENDPOINT_URL": "https://from.environment"}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout == "https://from.environment\n"
 
 
 @pytest.mark.parametrize(
-    "url", ["simplecache::s3://bucket/churn", "simplecache::file:///tmp/churn", "zip://churn::s3://bucket/store.zip"]
+    "url",
+    [
+        "simplecache::s3://bucket/churn",
+        "simplecache::file:///tmp/churn",
+        "zip://churn::s3://bucket/store.zip",
+        "simplecache://churn",
+        "memory::s3://bucket/churn",
+        "filecache::memory://x",
+    ],
 )
 def test_a_chained_url_is_refused(url):
     with pytest.raises(ValueError, match=r"chained URL .*: give that of the storage itself") as caught:

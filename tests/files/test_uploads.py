@@ -1,6 +1,7 @@
 import hashlib
 import io
 
+import numpy as np
 import pytest
 
 from lazytrack.files import Upload
@@ -56,3 +57,31 @@ def test_a_buffer_that_is_not_contiguous_is_refused():
 def test_text_is_refused():
     with pytest.raises(TypeError):
         Upload(io.BytesIO()).write("text")
+
+
+BUFFERS = {
+    "bytearray": bytearray(b"abc"),
+    "memoryview": memoryview(b"abcdef")[1:4],
+    "floats": np.arange(6.0),
+    "matrix": np.arange(6, dtype=np.int16).reshape(2, 3),
+    "by columns": np.asfortranarray(np.arange(6, dtype=np.int16).reshape(2, 3)),
+    "zero-dimensional": np.array(2.5),
+    "nothing": np.zeros(0),
+    "no rows": np.zeros((0, 3)),
+    "halves": np.arange(3, dtype=np.float16),
+    "complex": np.array([1j, 2]),
+    "big-endian": np.arange(3, dtype=">f8"),
+    "booleans": np.array([True, False]),
+    "structures": np.zeros(2, dtype=[("a", "i4"), ("b", "f8")]),
+    "large": np.arange(200_000, dtype=np.float32),
+}
+
+
+@pytest.mark.parametrize("buffer", BUFFERS.values(), ids=BUFFERS.keys())
+def test_an_upload_takes_any_contiguous_buffer_and_counts_its_bytes(buffer):
+    sink = io.BytesIO()
+    upload = Upload(sink)
+    expected = buffer.tobytes("A") if hasattr(buffer, "tobytes") else bytes(buffer)
+    assert upload.write(buffer) == upload.size == len(expected)
+    assert sink.getvalue() == expected
+    assert upload.sha256 == hashlib.sha256(expected).hexdigest()

@@ -1,0 +1,14 @@
+"""Suites of tests for those who bring something of their own: each says whether it keeps what lazytrack relies on."""
+
+try:
+    import pytest
+except ImportError as error:
+    raise ModuleNotFoundError(
+        "lazytrack.testing needs pytest: pip install 'lazytrack[testing]'", name="pytest"
+    ) from error
+
+pytest.register_assert_rewrite("lazytrack.testing.files")
+
+from lazytrack.testing.files import FilesTests, ReadingTests  # noqa: E402  (after pytest was told to explain it)
+
+__all__ = ["FilesTests", "ReadingTests"]

@@ -1,20 +1,24 @@
 """Artifact files: written through their handler once, never rewritten, and checked before they are read."""
 
+import contextlib
 import hashlib
 import io
 import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import IO, Any, cast
 
 from lazytrack import naming
 from lazytrack.artifacts.base import Artifact, StoredFile, text_or_bytes
 from lazytrack.artifacts.entries import UnreadableArtifact
 from lazytrack.errors import ArtifactLoadError, UnsafePathError
-from lazytrack.files import Files
+from lazytrack.files import Files, Sending
+from lazytrack.progress import Progress
 
 _BUFFER_BYTES = 2**20
-_FOLDER = "artifacts"
+ARTIFACTS = "artifacts"
+"""The folder of all artifact files of a store."""
 _LONGEST_PATH = 4096
 _NEVER = -1.0
 _log = logging.getLogger(__name__)
@@ -40,13 +44,19 @@ class Shelf:
         self._known: dict[str, StoredFile] = {}
         self._checked: dict[str, float | None] = {}
         """Files that hold what their records say, with the time the storage gave them then; None of those written."""
+        self._on_its_way: dict[str, Future[Any]] = {}
 
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
         self._known.setdefault(stored.sha256, stored)
 
-    def write(self, artifact: Artifact, *, owner: str = "") -> StoredFile:
+    def write(self, artifact: Artifact, *, owner: str = "", sending: Sending | None = None) -> StoredFile:
         """Stream an artifact's value to a file of its own, below the folder `owner`, unless there is an equal one.
+
+        Parameters
+        ----------
+        sending
+            Sends what the handler has written, while this thread goes on: the file is there when `wait_for` says so.
 
         Raises
         ------
@@ -55,11 +65,13 @@ class Shelf:
         Exception
             Whatever the handler raises; then no file is left.
         """
-        folder = "/".join([_FOLDER, *([owner] if owner else []), naming.safe_part(artifact.name)])
+        folder = "/".join([ARTIFACTS, *([owner] if owner else []), naming.safe_part(artifact.name)])
         path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
         naming.check_inside(path)  # `owner` may be a record that a stranger named
-        twin = None
-        with self._files.open_write(path) as upload:
+        with contextlib.ExitStack() as ending:
+            upload = ending.enter_context(self._files.open_write(path))
+            if sending is not None:
+                upload.told = sending.progress.add_bytes
             try:
                 with text_or_bytes(io.BufferedWriter(upload, _BUFFER_BYTES), binary=artifact.binary) as buf:
                     artifact.write(artifact.value, buf, **artifact.writer_kwargs)
@@ -69,18 +81,36 @@ class Shelf:
                 raise
             if twin is not None:
                 upload.abort()
-        stored = twin or StoredFile(path=path, sha256=upload.sha256, size=upload.size)
+                return twin
+            stored = StoredFile(path=path, sha256=upload.sha256, size=upload.size)
+            if sending is not None:
+                self._on_its_way[path] = sending.submit(ending.pop_all().close, size=upload.size)
         self._known[stored.sha256] = stored
         self._checked[stored.path] = None
         return stored
 
-    def copy(self, stored: StoredFile, source: "Shelf", folder: str = _FOLDER) -> None:
+    def wait_for(self, stored: StoredFile) -> None:
+        """Wait until a file is there.
+
+        Raises
+        ------
+        Exception
+            Whatever sending it raised; then there is no file.
+        """
+        if (sent := self._on_its_way.pop(stored.path, None)) is not None:
+            sent.result()
+
+    def copy(
+        self, stored: StoredFile, source: "Shelf", folder: str = ARTIFACTS, *, told: Callable[[int], None] | None = None
+    ) -> None:
         """Copy a file from another store to the same place in this one, its bytes checked on the way.
 
         Parameters
         ----------
         folder
             Where it has to be: files of points are copied as those of artifacts are.
+        told
+            Called with the number of bytes whenever some have been copied.
 
         Raises
         ------
@@ -95,6 +125,7 @@ class Shelf:
         if self._exists(stored.path):  # it is somebody else's, whatever the record says
             raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
         with source.open(stored.path, "an artifact") as raw, self._files.open_write(stored.path) as upload:
+            upload.told = told
             shutil.copyfileobj(raw, upload, _BUFFER_BYTES)
             if upload.sha256 != stored.sha256:
                 upload.abort()
@@ -117,9 +148,11 @@ class Shelf:
         stored = artifact.stored
         if stored is None:
             raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet: save the project first")
-        _check_path(stored.path, _FOLDER)
+        _check_path(stored.path, ARTIFACTS)
         what = f"artifact {artifact.name!r}"
-        with self.open(stored.path, what) as raw:
+        with Progress(f"loading {artifact.name}", size=stored.size) as progress:
+            raw = self.open(stored.path, what, told=progress.add_bytes)
+        with raw:
             # The same open file is checked and then read: one put in its place in between is not looked at.
             found = _digest(raw)
             if found != stored.sha256:
@@ -132,7 +165,7 @@ class Shelf:
                 error.add_note(f"while the handler {artifact.alias!r} read {what} from {self.where(stored.path)}")
                 raise
 
-    def open(self, path: str, what: str) -> IO[bytes]:
+    def open(self, path: str, what: str, *, told: Callable[[int], None] | None = None) -> IO[bytes]:
         """Open a file for reading; `what` names its artifact in errors.
 
         Raises
@@ -141,7 +174,7 @@ class Shelf:
             When it is gone.
         """
         try:
-            return self._files.open_read(path)
+            return self._files.open_read(path, told=told)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ArtifactLoadError(f"the file of {what} is gone: {self.where(path)}") from error
 
@@ -156,6 +189,8 @@ class Shelf:
         known = self._known.get(sha256)
         if known is None:
             return None
+        if (sent := self._on_its_way.get(known.path)) is not None:
+            sent.exception()
         if self.holds(known):
             return StoredFile(path=known.path, sha256=sha256, size=size)
         del self._known[sha256]
@@ -168,7 +203,7 @@ class Shelf:
             return False
         return True
 
-    def holds(self, stored: StoredFile, folder: str = _FOLDER) -> bool:
+    def holds(self, stored: StoredFile, folder: str = ARTIFACTS) -> bool:
         """Tell whether a file is there with the bytes that its record says.
 
         One that this process did not write is read: its record may be wrong, and what is saved now must not be lost
@@ -180,7 +215,7 @@ class Shelf:
             if found_there.size != stored.size:
                 return False
             if self._checked.get(stored.path, _NEVER) not in {None, found_there.modified}:
-                with self._files.open_read(stored.path) as raw:
+                with self._files.origin.open_read(stored.path) as raw:
                     found = _digest(raw)
                 if found != stored.sha256:
                     return False

@@ -4,15 +4,21 @@ import importlib
 import os
 import posixpath
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
 
 from lazytrack.files.base import Files, Stat, Upload, is_of_the_file
+from lazytrack.files.sending import Sending
+
+if TYPE_CHECKING:
+    from lazytrack.files.cache import Cache
 
 __all__ = [
     "Files",
+    "Sending",
     "Stat",
     "Upload",
+    "cached",
     "is_of_the_file",
     "join",
     "open_files",
@@ -71,13 +77,13 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
             raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
         return _adapter(scheme)(rest, **options)
-    try:
-        return _adapter(scheme)(rest, protocol=scheme, **options)
-    except LookupError as error:
+    if scheme not in _ADAPTERS and not _is_known_to_fsspec(scheme):
         known = ", ".join(sorted(_ADAPTERS))
         raise ValueError(
             f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}, and what fsspec knows"
-        ) from error
+        )
+    try:
+        return _adapter(scheme)(rest, protocol=scheme, **options)
     except ImportError as error:
         extra = _EXTRAS.get(_ADAPTERS.get(scheme, _PORTABLE)[1])
         how = f"a library: pip install 'lazytrack[{extra}]'" if extra else "the library of its filesystem"
@@ -86,10 +92,37 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         raise TypeError(f"{error} for a store at {path!r}") from error
 
 
+def _is_known_to_fsspec(scheme: str) -> bool:
+    import fsspec  # noqa: PLC0415  (a local store does without it)
+
+    return scheme in fsspec.registry or scheme in fsspec.available_protocols()
+
+
 def _adapter(scheme: str) -> Callable[..., Files]:
     module, name = _ADAPTERS.get(scheme, _PORTABLE)
     adapter: Callable[..., Files] = getattr(importlib.import_module(module), name)
     return adapter
+
+
+def cached(files: Files, cache: "Cache | str | os.PathLike[str] | bool | None", folders: Collection[str]) -> Files:
+    """Return files of which those in `folders`, which never change, are kept in a cache, where that saves fetching.
+
+    Parameters
+    ----------
+    cache
+        A `Cache`, its folder, or True for the user's own; none where it is False or None.
+    """
+    if cache is None or cache is False:
+        return files
+    from lazytrack.files.cache import Cache, CachedFiles  # noqa: PLC0415  (few ask for one)
+
+    if cache is True:
+        cache = Cache()
+    elif isinstance(cache, str | os.PathLike):
+        cache = Cache(cache)
+    elif not isinstance(cache, Cache):
+        raise TypeError(f"cache={cache!r} is no cache: give True, a folder or a lazytrack.Cache")
+    return CachedFiles(files, cache, folders) if files.is_elsewhere else files
 
 
 def open_private(folder: str) -> Files:

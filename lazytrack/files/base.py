@@ -5,7 +5,7 @@ import errno
 import hashlib
 import io
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, cast
 
@@ -14,7 +14,7 @@ import attrs
 _SPOOL_BYTES = 2**23
 """A copy of a remote file stays in memory up to this size."""
 _PIECE_BYTES = 2**20
-"""So much of a large file is written or read at once: a remote file keeps what it is given until it is sent."""
+"""A remote file keeps what it is given at once, until it is sent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +42,8 @@ class Upload(io.RawIOBase):
         self._hash = hashlib.sha256()
         self.size = 0
         self.aborted = False
+        self.told: Callable[[int], None] | None = None
+        """Called with the number of bytes whenever some have passed."""
 
     @property
     def sha256(self) -> str:
@@ -60,7 +62,10 @@ class Upload(io.RawIOBase):
             self._hash.update(view)
             written = 0
             while written < len(view):
-                written += self._sink.write(view[written : written + _PIECE_BYTES])
+                taken = self._sink.write(view[written : written + _PIECE_BYTES])
+                written += taken
+                if self.told is not None:
+                    self.told(taken)
             self.size += written
         return written
 
@@ -78,12 +83,14 @@ def _as_bytes(view: memoryview) -> memoryview:
     return memoryview(view.tobytes(order="A"))
 
 
-def spooled(pieces: Iterable[bytes]) -> BinaryIO:
+def spooled(pieces: Iterable[bytes], *, told: Callable[[int], None] | None = None) -> BinaryIO:
     """Return a file with a copy of what is somewhere else, in memory while it is small; who asks closes it."""
     file = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115
     try:
         for piece in pieces:
             file.write(piece)
+            if told is not None:
+                told(len(piece))
     except BaseException:
         file.close()
         raise
@@ -107,11 +114,25 @@ class Files(abc.ABC):
     """The folder all paths are relative to."""
     can_claim: bool
     """Whether `claim` is exclusive on this filesystem."""
+    together = 1
+    """So many files are best written at once."""
+    is_elsewhere = False
+    """Whether reading a file means to fetch it."""
 
     @property
     @abc.abstractmethod
     def fs(self) -> Any:
         """The fsspec filesystem, for those who want to go on with it."""
+
+    @property
+    def origin(self) -> "Files":
+        """The files themselves, where these may be copies that are kept nearer."""
+        return self
+
+    @property
+    def address(self) -> str:
+        """What tells this folder from those of other storages that have the same URL."""
+        return self.url
 
     @abc.abstractmethod
     def below(self, folder: str) -> "Files":
@@ -178,25 +199,19 @@ class Files(abc.ABC):
         """Delete files; one that is gone already is no error."""
 
     @abc.abstractmethod
-    def open_read(self, path: str) -> BinaryIO:
+    def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:
         """Open a file for reading, seekable. One that is elsewhere comes over once, and whole.
 
-        Raises
-        ------
-        FileNotFoundError
-            When there is no such file.
-        """
-
-    def pieces(self, path: str) -> Iterator[bytes]:
-        """Yield a file's content from its beginning to its end.
+        Parameters
+        ----------
+        told
+            Called with the number of bytes whenever some have come over.
 
         Raises
         ------
         FileNotFoundError
             When there is no such file.
         """
-        with self.open_read(path) as file:
-            yield from iter(lambda: file.read(_PIECE_BYTES), b"")
 
     @abc.abstractmethod
     def open_write(self, path: str) -> AbstractContextManager[Upload]:

@@ -6,7 +6,7 @@ import functools
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 from lazytrack import naming
@@ -91,7 +91,7 @@ class LocalFiles(Files):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(path))
 
-    def open_read(self, path: str) -> BinaryIO:
+    def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:  # noqa: ARG002  (it is here)
         return open(self._path(path), "rb", opener=_open_regular)
 
     @contextlib.contextmanager

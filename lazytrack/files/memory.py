@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 from fsspec.implementations.memory import MemoryFileSystem
@@ -74,7 +74,7 @@ class MemoryFiles(Files):
             with _lock, contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._path(path))
 
-    def open_read(self, path: str) -> BinaryIO:
+    def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:  # noqa: ARG002  (it is here)
         return io.BytesIO(self.read(path))
 
     @contextlib.contextmanager

@@ -4,12 +4,13 @@ import contextlib
 import errno
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec import asyn
+from fsspec.config import conf
 
 from lazytrack.files import options
 from lazytrack.files.base import Files, Stat, Upload, spooled
@@ -22,9 +23,21 @@ _TRIES = 5
 _NO_SUCH_RANGE = 416
 """The status that says that a range begins where a file ends."""
 _PRECONDITION_FAILED = 412
+_PLAIN = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, io.UnsupportedOperation)
+"""Errors that say what is wrong, whatever else they say."""
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """What filesystems call the time of a file."""
-_BUSY = {409, 429, 503}
+_ADDRESS = ("endpoint_url", "client_kwargs", "account_name", "connection_string", "host", "port", "fo")
+"""Options that tell which storage is meant."""
+_S3 = {"s3", "s3a"}
+_TRIES_OF_S3 = 4
+"""So often the library of S3 sends a request that fails."""
+_TRIES_OF_TRIES = 3
+"""So often s3fs begins anew when that has given up, and once more so often when it reads: it all multiplies."""
+_GCS = {"gs", "gcs"}
+_EMULATOR = "STORAGE_EMULATOR_HOST"
+_CONFLICT = 409
+"""The status of a claim that came at the same moment as another one, and is to be tried again."""
 _OF_THE_SESSION = {"event_hooks", "include_builtin_handlers", "profile", "session_vars"}
 """Options that s3fs passes on to the session of its library, which takes no others."""
 
@@ -50,7 +63,10 @@ class Connection:
         """The filesystem of this process. It caches no listings, and shares nothing with others'."""
         if self._made is None or self._made[0] != os.getpid():
             always = {"skip_instance_cache": True, "use_listings_cache": False}
-            self._made = os.getpid(), fsspec.filesystem(self.protocol, **{**self.options, **always})
+            made = _kind(self.protocol, self.options)(**{**self.options, **always})
+            if self.protocol in _S3:
+                made.retries = _TRIES_OF_TRIES
+            self._made = os.getpid(), made
         return self._made[1]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -66,6 +82,7 @@ class RemoteFiles(Files):
     """
 
     can_claim = False
+    is_elsewhere = True
 
     def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
         if connection is None:
@@ -88,6 +105,11 @@ class RemoteFiles(Files):
     @property
     def fs(self) -> Any:
         return self._connection.fs
+
+    @property
+    def address(self) -> str:
+        given = self._connection.options
+        return f"{self.url} {[str(given[option]) for option in _ADDRESS if option in given]}"
 
     def below(self, folder: str) -> "RemoteFiles":
         return type(self)(self._path(folder), protocol=self._protocol, connection=self._connection)
@@ -114,7 +136,10 @@ class RemoteFiles(Files):
                 if not isinstance(content, BaseException):
                     yield path, content
                 else:
-                    yield path, b"" if _status(content) == _NO_SUCH_RANGE else _as_os_error(content, path)
+                    yield (
+                        path,
+                        b"" if _status(content) == _NO_SUCH_RANGE else _as_os_error(content, f"{self.url}/{path}"),
+                    )
 
     def create(self, path: str, data: bytes) -> None:
         with _os_errors(self.url):
@@ -123,18 +148,28 @@ class RemoteFiles(Files):
     def claim(self, path: str, data: bytes) -> bool:
         if not self.can_claim:
             raise io.UnsupportedOperation(f"no names can be claimed at {self.url}: nothing there makes sure of it")
-        for attempt in range(_TRIES):
+        for _ in range(_TRIES):
             try:
                 with _os_errors(self.url):
                     self.fs.pipe_file(self._path(path), data, mode="create")
             except OSError as error:
+                # The server may have done it and its answer been lost: then what is there is ours.
                 if _exists(error):
-                    # The server may have done it and its answer been lost: then what is there is ours.
                     return self.read(path) == data
-                if not _is_busy(error) or attempt == _TRIES - 1:
+                if _status(error) != _CONFLICT:
+                    if self._is_there(path, data):
+                        return True
                     raise
             else:
                 return True
+        if self._is_there(path, data):
+            return True
+        raise OSError(errno.EBUSY, "others claim it at the same moment, again and again", f"{self.url}/{path}")
+
+    def _is_there(self, path: str, data: bytes) -> bool:
+        """Tell whether a file can be read and holds `data`."""
+        with contextlib.suppress(OSError):
+            return self.read(path) == data
         return False
 
     def names(self, folder: str) -> list[str]:
@@ -170,10 +205,10 @@ class RemoteFiles(Files):
                 if isinstance(result, BaseException) and not isinstance(result, FileNotFoundError):
                     raise result
 
-    def open_read(self, path: str) -> BinaryIO:
-        return spooled(self.pieces(path))
+    def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:
+        return spooled(self._pieces(path), told=told)
 
-    def pieces(self, path: str) -> Iterator[bytes]:
+    def _pieces(self, path: str) -> Iterator[bytes]:
         # Its size is not asked for first: that would be one request more.
         start, part = 0, b""
         while start == 0 or len(part) == _PART_BYTES:
@@ -243,7 +278,7 @@ class PortableFiles(RemoteFiles):
     def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
         self._place = folder.rstrip("/")
         url = f"{protocol}://{self._place}"
-        kind = _kind(protocol)
+        kind = _kind(protocol, options)
         from_url = kind._get_kwargs_from_urls(url)  # noqa: SLF001  (of every filesystem)
         super().__init__(folder, protocol=protocol, connection=connection, **{**from_url, **options})
         self.url, self._root = url, kind._strip_protocol(url)  # noqa: SLF001  (of every filesystem)
@@ -284,9 +319,10 @@ class ObjectFiles(RemoteFiles):
     """Files in a bucket: names are claimed by a condition on the request that writes them."""
 
     can_claim = True
+    together = 16
 
     def _check(self, protocol: str, given: dict[str, Any]) -> None:
-        options.check(given, options.taken_to_make(_kind(protocol)), exhaustive=False)
+        options.check(given, options.taken_to_make(_kind(protocol, given)), exhaustive=False)
 
     def _list(self, prefix: str) -> list[str]:
         # From the bucket on, by prefix: that is one request for a thousand names, also where there are none.
@@ -307,11 +343,12 @@ class S3Files(ObjectFiles):
     """Files in a bucket of S3, or of a server that speaks as it does."""
 
     def _check(self, protocol: str, given: dict[str, Any]) -> None:
-        options.check(given, options.taken_to_make(_kind(protocol)) | _OF_THE_SESSION, exhaustive=True)
+        options.check(given, options.taken_to_make(_kind(protocol, given)) | _OF_THE_SESSION, exhaustive=True)
 
     @classmethod
     def usual(cls, options: dict[str, Any]) -> dict[str, Any]:
-        config = {"max_pool_connections": _TOGETHER, **options.get("config_kwargs", {})}
+        ours = {"max_pool_connections": _TOGETHER, "retries": {"total_max_attempts": _TRIES_OF_S3}}
+        config = {**ours, **options.get("config_kwargs", {})}
         return {**options, "config_kwargs": config}
 
 
@@ -323,19 +360,20 @@ class AzureFiles(ObjectFiles):
     """Files in a container of Azure's blob storage."""
 
 
-def _kind(protocol: str) -> Any:
-    """Return the class of a filesystem.
+def _kind(protocol: str, given: Mapping[str, Any]) -> Any:
+    """Return the class of the filesystem that takes these options.
 
     Raises
     ------
-    LookupError
-        When fsspec knows of none.
     ImportError
         When its library is not installed.
     """
-    if protocol not in fsspec.registry and protocol not in fsspec.available_protocols():
-        raise LookupError(protocol)
-    return fsspec.get_filesystem_class(protocol)
+    kind = fsspec.get_filesystem_class(protocol)
+    if protocol in _GCS and ("endpoint_url" in {**conf.get(protocol, {}), **given} or os.environ.get(_EMULATOR)):
+        from gcsfs.core import GCSFileSystem  # noqa: PLC0415  (where it is installed)
+
+        return GCSFileSystem  # the other one asks the real service first, and waits for its answer
+    return kind
 
 
 def _remove(fs: Any, path: str) -> Exception | None:
@@ -394,26 +432,31 @@ def _os_errors(url: str) -> Iterator[None]:
     """Turn what a storage's own library raises into `OSError`."""
     try:
         yield
-    except (OSError, GeneratorExit, KeyboardInterrupt, SystemExit):
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        raise _as_os_error(error, url) from error
+        told = _as_os_error(error, url)
+        if told is error:
+            raise
+        raise told from error
 
 
 def _as_os_error(error: BaseException, where: str) -> OSError:
-    if isinstance(error, OSError):
+    """Return what says the same and names the place."""
+    if not isinstance(error, OSError):
+        told = OSError(errno.EIO, f"{type(error).__name__}: {error}", where)
+    elif error.filename is None and not isinstance(error, _PLAIN):
+        code = error.errno or (errno.EACCES if isinstance(error, PermissionError) else errno.EIO)
+        told = OSError(code, error.strerror or str(error) or type(error).__name__, where)
+    else:
         return error
-    return OSError(errno.EIO, f"{type(error).__name__}: {error}", where)
+    told.__cause__ = error
+    return told
 
 
 def _exists(error: OSError) -> bool:
     """Tell whether a claim was refused because the name is taken."""
     return isinstance(error, FileExistsError) or _status(error) == _PRECONDITION_FAILED
-
-
-def _is_busy(error: OSError) -> bool:
-    """Tell whether a claim came at the same moment as another one, and is to be tried again."""
-    return _status(error) in _BUSY
 
 
 def _status(error: BaseException | None) -> int | None:

@@ -6,7 +6,7 @@ import os
 import posixpath
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, cast
 
 import fsspec
@@ -52,6 +52,7 @@ class SFTPFiles(Files):
     """
 
     can_claim = True
+    is_elsewhere = True
 
     def __init__(self, folder: str, *, protocol: str, connection: Connections | None = None, **options: Any) -> None:
         self.url = f"{protocol}://{folder.rstrip('/')}"
@@ -117,10 +118,10 @@ class SFTPFiles(Files):
             with contextlib.suppress(FileNotFoundError), self._errors(path):
                 self.fs.ftp.remove(self._path(path))
 
-    def open_read(self, path: str) -> BinaryIO:
-        return spooled(self.pieces(path))
+    def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:
+        return spooled(self._pieces(path), told=told)
 
-    def pieces(self, path: str) -> Iterator[bytes]:
+    def _pieces(self, path: str) -> Iterator[bytes]:
         with self._errors(path), self.fs.ftp.open(self._path(path), "rb") as file:
             file.prefetch()
             yield from iter(lambda: file.read(_PIECE_BYTES), b"")

@@ -14,6 +14,7 @@ from lazytrack.journal import document
 from lazytrack.journal.document import PACK_NAME, Patch
 from lazytrack.journal.fold import State
 from lazytrack.journal.packing import Packer
+from lazytrack.progress import Progress
 
 _RELISTINGS = 100
 _log = logging.getLogger(__name__)
@@ -159,8 +160,9 @@ class Journal:
             # in the second listing.
             logs = [f"log/{name}" for name in self.files.names("log")]
             packs = [f"packs/{name}" for name in self.files.names("packs")]
-            with _without_gc:
-                vanished = self._read(logs, packs)
+            new = len({*logs, *packs} - self._seen)
+            with _without_gc, Progress(f"reading {self.files.url}", files=new) as progress:
+                vanished = self._read(logs, packs, progress)
             for name in vanished & gone:
                 # A file that was packed is not listed again; this one is, and is a link to nowhere or the like.
                 self.problems[name] = "is listed, and cannot be found"
@@ -170,13 +172,14 @@ class Journal:
             gone |= vanished
         raise OSError(f"{self.files.url} changes faster than it can be read: {min(vanished)} vanished")
 
-    def _read(self, logs: list[str], packs: list[str]) -> set[str]:
+    def _read(self, logs: list[str], packs: list[str], progress: Progress) -> set[str]:
         """Read the files that were not seen, and return the names of those that are gone."""
         vanished = set()
         refused: OSError | None = None
         for level in [*_by_level(packs), logs]:
             # What the packs above replace is in `seen` by now.
             for name, content in self.files.read_many([name for name in level if name not in self._seen]):
+                progress.add_file()
                 if isinstance(content, FileNotFoundError):
                     vanished.add(name)  # it is in a newer pack: list again
                 elif isinstance(content, OSError):

@@ -76,7 +76,6 @@ class ReadingTests:
     def test_what_is_read_is_what_is_there(self, filled: Files) -> None:
         for path, content in CONTENTS.items():
             assert filled.read(path) == content
-            assert b"".join(filled.pieces(path)) == content
             with filled.open_read(path) as file:
                 assert file.read() == content
 
@@ -88,7 +87,7 @@ class ReadingTests:
 
     def test_a_missing_file_is_told_from_every_other_fault(self, filled: Files) -> None:
         for path in ("missing", "log/missing", "a.json.bak", "nowhere/a.json"):
-            for ask in (filled.read, filled.open_read, lambda path: list(filled.pieces(path))):
+            for ask in (filled.read, filled.open_read):
                 with pytest.raises(FileNotFoundError):
                     ask(path)
             with pytest.raises(FileNotFoundError):

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf, StoredFile
-from lazytrack.files import open_files, protocol, split
+from lazytrack.artifacts.shelf import ARTIFACTS
+from lazytrack.files import cached, open_files, protocol, split
 from lazytrack.journal import Journal, Patch
-from lazytrack.series import Piece, Reader, Segment, Source
+from lazytrack.series import FOLDER, Piece, Reader, Segment, Source
 
 if TYPE_CHECKING:
+    from lazytrack.files.cache import Cache
     from lazytrack.tracking.experiment import Experiment
     from lazytrack.tracking.project import Project
     from lazytrack.tracking.record import Record
+
+
+_NEVER_CHANGE = ("packs", ARTIFACTS, FOLDER)
+"""Folders whose files are written once: a copy of one is as good as the file."""
 
 
 class Owner:
@@ -26,19 +32,27 @@ class Owner:
 
     Parameters
     ----------
-    fpath, author, storage_options
+    fpath, author, cache, storage_options
         As for `Project`.
     """
 
     mode = "a"
 
-    def __init__(self, fpath: str | os.PathLike[str], author: str | None = None, **storage_options: Any) -> None:
+    def __init__(
+        self,
+        fpath: str | os.PathLike[str],
+        author: str | None = None,
+        *,
+        cache: "Cache | str | os.PathLike[str] | bool" = False,
+        **storage_options: Any,
+    ) -> None:
         path = os.fspath(fpath)
         if not path or path.endswith("/.json") or path == ".json":
             raise ValueError(f"fpath {path!r} names no project: give a folder, or a file such as 'project.json'")
         self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
         self.author = login() if author is None else codec.text(author, "author")
         self.storage_options = storage_options
+        self._cache = cache
         self._until: float = math.inf
         """The last time that counts, in microseconds since 1970."""
         self._stand_at(*split(self.fpath))
@@ -46,7 +60,7 @@ class Owner:
     def _stand_at(self, folder: str, head_name: str) -> None:
         self.dir, self._head_name = folder, head_name
         self._files = open_files(self.dir, **self.storage_options)
-        inside = self._files.below(self._head_name.removesuffix(".json"))
+        inside = cached(self._files.below(self._head_name.removesuffix(".json")), self._cache, _NEVER_CHANGE)
         self.folder = inside.url
         """The folder of everything but the head."""
         self._shelf = Shelf(inside, learn=self._learn)
@@ -70,7 +84,8 @@ class Owner:
 
     def options_for(self, path: str) -> dict[str, Any]:
         """Return the storage options, where `path` is on the filesystem that they are for."""
-        return self.storage_options if protocol(path) == protocol(self.dir) else {}
+        options = self.storage_options if protocol(path) == protocol(self.dir) else {}
+        return {"cache": self._cache, **options}
 
     @property
     def fs(self) -> Any:
@@ -83,6 +98,7 @@ class Owner:
             "fpath": self.fpath,
             "author": self.author,
             "storage_options": self.storage_options,
+            "cache": self._cache,
             "place": (self.dir, self._head_name),
             "elsewhere": dict(self._elsewhere),
             "until": self._until,
@@ -90,7 +106,7 @@ class Owner:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.fpath, self.author, self.storage_options = state["fpath"], state["author"], state["storage_options"]
-        self._until = state["until"]
+        self._cache, self._until = state["cache"], state["until"]
         self._stand_at(*state["place"])
         self._elsewhere = dict(state["elsewhere"])
 

@@ -6,17 +6,21 @@ import warnings
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack.errors import ReadOnlyError, RecordDeletedError
 from lazytrack.journal import Head, Patch, read_head
+from lazytrack.tracking.changes import Changes
 from lazytrack.tracking.copies import adopt, adopt_patches
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
 from lazytrack.tracking.runs import Runs
-from lazytrack.tracking.saving import Changes, make_head, write
+from lazytrack.tracking.saving import make_head, write
+
+if TYPE_CHECKING:
+    from lazytrack.files.cache import Cache
 
 _MODES = {
     "r": "read only",
@@ -43,6 +47,9 @@ class Project(Runs):
         everything.
     author
         Who logs; by default the login user.
+    cache
+        Keeps copies of what never changes of a project that is elsewhere: True for a folder of this user's, the name
+        of another one, or a `Cache` that says how large it may become. A project on a local disk needs none.
     storage_options
         What fsspec's filesystem takes.
 
@@ -61,12 +68,14 @@ class Project(Runs):
         fpath: str | os.PathLike[str] = "project.json",
         mode: str = "a",
         author: str | None = None,
+        *,
+        cache: "Cache | str | os.PathLike[str] | bool" = False,
         **storage_options: Any,
     ) -> None:
         if mode not in list(_MODES):
             known = "; ".join(f"{mode!r} {meaning}" for mode, meaning in _MODES.items())
             raise ValueError(f"no mode {mode!r}; known: {known}")
-        super().__init__(fpath, author, **storage_options)
+        super().__init__(fpath, author, cache=cache, **storage_options)
         self._open(mode, read_head(self._files, self._head_name, kind="project"))
         if self._head is None and mode == "r":
             warnings.warn(f"there is no project at {self.fpath}: reading an empty one", UserWarning, stacklevel=2)

@@ -8,6 +8,7 @@ from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch
 from lazytrack.series import HEARTBEATS, SERIES, WRITERS
+from lazytrack.tracking.changes import Changes
 from lazytrack.tracking.curves import Curves
 from lazytrack.tracking.dependencies import Dependencies
 from lazytrack.tracking.ledger import INHERITED, READ_ONLY, Ledger
@@ -15,7 +16,6 @@ from lazytrack.tracking.logged import MISSING, Logged
 from lazytrack.tracking.measured import Measured
 from lazytrack.tracking.owned import Tags
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.saving import Changes
 from lazytrack.tracking.test import ReadOnlyTest, Test, Tests
 
 if TYPE_CHECKING:

@@ -373,8 +373,8 @@ def test_a_file_is_closed_after_it_was_read(shelf, monkeypatch):
     opened = []
     open_read = type(shelf._files).open_read
 
-    def remember(files, path):
-        opened.append(open_read(files, path))
+    def remember(files, path, **kwargs):
+        opened.append(open_read(files, path, **kwargs))
         return opened[-1]
 
     monkeypatch.setattr(type(shelf._files), "open_read", remember)

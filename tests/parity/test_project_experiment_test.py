@@ -125,7 +125,7 @@ def artifact_files(project):
 
 def test_project_has_the_documented_signature():
     parameters = inspect.signature(Project).parameters
-    assert {name: p.default for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD} == {
+    assert {name: p.default for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD} == {
         "fpath": "project.json",
         "mode": "a",
         "author": None,

@@ -1,0 +1,100 @@
+"""A bar on a terminal, for transfers that somebody waits for longer than a moment."""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+_PATIENCE = 1.0
+"""Seconds that pass before there is anything to see."""
+_SWITCH = "LAZYTRACK_PROGRESS"
+
+
+class Progress:
+    """How far a transfer has come; seen only on a terminal, by the main thread, after a second, until it ends.
+
+    ``LAZYTRACK_PROGRESS=0`` turns it off.
+
+    Parameters
+    ----------
+    what
+        Is being done, such as ``loading model``.
+    files
+        How many there are; None where that is not known, or does not matter.
+    size
+        In bytes, of all of them; None where that is not known.
+    """
+
+    def __init__(self, what: str, *, files: int | None = None, size: int | None = None) -> None:
+        self._what, self._files, self._size = what, files, size
+        self._files_done = self._bytes_done = 0
+        self._lock = threading.Lock()
+        self._bar: Any = None
+        self._task: Any = None
+        self._begun = time.monotonic()
+        self._is_seen = (
+            threading.current_thread() is threading.main_thread()
+            and os.environ.get(_SWITCH, "1") != "0"
+            and sys.stderr is not None
+            and sys.stderr.isatty()
+        )
+
+    def add_bytes(self, count: int) -> None:
+        """Take note that so many bytes more have come over. Any thread may say so."""
+        self._add(0, count)
+
+    def add_file(self) -> None:
+        """Take note that one file more is done. Any thread may say so."""
+        self._add(1, 0)
+
+    def _add(self, files: int, size: int) -> None:
+        if not self._is_seen:
+            return
+        with self._lock:
+            self._files_done += files
+            self._bytes_done += size
+            if self._bar is None and time.monotonic() - self._begun > _PATIENCE:
+                self._show()
+            if self._bar is not None:
+                self._bar.update(self._task, completed=self._completed(), told=self._told())
+
+    def _show(self) -> None:
+        import rich.console  # noqa: PLC0415  (only where there is something to see)
+        import rich.errors  # noqa: PLC0415
+        import rich.progress as bars  # noqa: PLC0415
+
+        told = bars.TextColumn("{task.fields[told]}")
+        columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), told, bars.TimeRemainingColumn())
+        bar = bars.Progress(*columns, console=rich.console.Console(file=sys.stderr), transient=True)
+        total = self._size if self._size is not None else self._files
+        self._task = bar.add_task(self._what, total=total, told="")
+        with contextlib.suppress(rich.errors.LiveError):  # there is one already
+            bar.start()
+            self._bar = bar
+
+    def _completed(self) -> int:
+        return self._bytes_done if self._size is not None else self._files_done
+
+    def _told(self) -> str:
+        told = []
+        if self._files is not None:
+            told.append(f"{self._files_done}/{self._files} files")
+        if self._bytes_done:
+            whole = f"/{self._size / 1e6:.1f}" if self._size is not None else ""
+            told.append(f"{self._bytes_done / 1e6:.1f}{whole} MB")
+        return ", ".join(told)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._is_seen = False
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None

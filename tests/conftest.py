@@ -1,9 +1,13 @@
 """What all tests share: where nothing may be left out, a skipped test fails the run."""
 
+import functools
+import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -23,6 +27,56 @@ def pytest_sessionfinish(session):
         names = ", ".join(sorted({report.nodeid for report in skipped}))
         reporter.write_line(f"LAZYTRACK_NO_SKIPS is set, and these were skipped: {names}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# --- where a store can be: each kind is a folder that nobody has used yet, and the options to open it with ---
+
+BETWEEN_PROCESSES = ["local", "s3", "gcs", "azure", "sftp"]
+"""Kinds that processes share."""
+KINDS = ["memory", *BETWEEN_PROCESSES]
+"""Each is a fixture. A further kind is one more."""
+
+
+@pytest.fixture(params=KINDS)
+def place(request):
+    """Where to open a store, on each kind of filesystem in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def local(tmp_path):
+    return str(tmp_path / "store"), {}
+
+
+@pytest.fixture
+def memory():
+    return f"memory://{naming.unique()}/store", {}
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(params=["http", "zip"])
+def read_only_place(request, tmp_path):
+    """Return what makes a local folder readable elsewhere: it returns the URL and the options to open it with."""
+    servers = []
+
+    def over_http(folder):
+        handler = functools.partial(QuietHandler, directory=folder.parent)
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/{folder.name}", {}
+
+    def in_an_archive(folder):
+        archive = shutil.make_archive(str(tmp_path / naming.unique()), "zip", folder.parent, folder.name)
+        return f"zip://{folder.name}", {"fo": archive}
+
+    yield over_http if request.param == "http" else in_an_archive
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 # --- servers: each is started once for a session, on this machine alone, and stopped with it ---
@@ -67,7 +121,6 @@ def s3(s3_server):
 
 @pytest.fixture(scope="session")
 def gcs_server():
-    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # it would ask the real service
     server = Server("gcs.py")
     yield server
     server.stop()

@@ -1,11 +1,7 @@
 """The published suite over each filesystem that is proven, and over some that are not."""
 
-import functools
-import http.server
-import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import fsspec
@@ -24,42 +20,18 @@ class TestProvenFilesystems(FilesTests):
         return place
 
 
-class ReadOnly(ReadingTests):
-    """Files that were written to a local folder first."""
-
+class TestPlacesToReadFrom(ReadingTests):
     @pytest.fixture
-    def written(self, tmp_path):
+    def place(self, read_only_place, tmp_path):
         for path, content in CONTENTS.items():
             (tmp_path / "store" / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "store" / path).write_bytes(content)
-        return tmp_path / "store"
+        return read_only_place(tmp_path / "store")
 
     @pytest.fixture
     def filled(self, place):
         url, options = place
         return open_files(url, **options)
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-class TestOnAWebServer(ReadOnly):
-    @pytest.fixture
-    def place(self, written):
-        handler = functools.partial(Quiet, directory=written.parent)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/store", {}
-        server.shutdown()
-        server.server_close()
-
-
-class TestInAnArchive(ReadOnly):
-    @pytest.fixture
-    def place(self, written, tmp_path):
-        return "zip://store", {"fo": shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path)}
 
 
 # --- filesystems that lazytrack knows nothing of ---

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PAGE = 1000
+UNIT = 256 * 2**10
+"""Of an upload in parts whose connection broke, so many bytes or a multiple are kept."""
 
 
 class Refused(Exception):
@@ -182,12 +184,18 @@ class Handler(BaseHTTPRequestHandler):
             STORE.uploads.pop(number, None)
             return self.send(499)
         upload = STORE.uploads[number]
-        upload["content"] += body
-        whole = self.headers.get("Content-Range", "bytes 0-/*").rpartition("/")[2]
+        if "done" in upload:  # the answer was lost, and the last part is sent again
+            return self.send(200, upload["done"])
+        span, _, whole = self.headers.get("Content-Range", "bytes 0-/*").removeprefix("bytes ").rpartition("/")
+        start = int(span.partition("-")[0]) if span != "*" else len(upload["content"])
+        if len(body) < int(self.headers.get("Content-Length") or len(body)):  # the connection broke
+            body = body[: len(body) // UNIT * UNIT]
+        upload["content"] += body[max(0, len(upload["content"]) - start) :]  # what is there already is passed over
         if whole == "*" or len(upload["content"]) < int(whole):
-            return self.send(308, Range=f"bytes=0-{len(upload['content']) - 1}")
-        del STORE.uploads[number]
-        return self.send(200, bucket.put(upload["name"], upload["content"], upload["query"], None))
+            kept = {"Range": f"bytes=0-{len(upload['content']) - 1}"} if upload["content"] else {}
+            return self.send(308, **kept)
+        upload["done"] = bucket.put(upload["name"], upload.pop("content"), upload["query"], None)
+        return self.send(200, upload["done"])
 
 
 def parts(content_type, body):

@@ -13,12 +13,7 @@ from lazytrack import Project
 from lazytrack.errors import SaveError
 from lazytrack.journal import Journal, packing
 
-KINDS = ["s3", "gcs", "azure", "sftp"]
-
-
-@pytest.fixture(params=KINDS)
-def place(request):
-    return request.getfixturevalue(request.param)
+between_processes = pytest.mark.parametrize("place", ["local", "s3", "gcs", "azure", "sftp"], indirect=True)
 
 
 @pytest.fixture
@@ -119,6 +114,7 @@ def work(project, number):
     return exp.slug
 
 
+@between_processes
 def test_a_pickled_project_writes_in_other_processes(opened, place):
     project = opened()
     project.log("first")
@@ -160,6 +156,7 @@ print(*sorted(exp.name for exp in Project(url, **options).experiments), sep="|")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+@between_processes
 def test_a_forked_child_goes_on_with_its_own_connection(opened, place):
     done = subprocess.run(
         [sys.executable, "-c", FORKED, repr(place)], check=False, capture_output=True, text=True, timeout=60
@@ -181,6 +178,7 @@ def test_threads_share_a_project(opened):
     assert sorted(exp.name for exp in opened("r").experiments) == [f"run {number}" for number in range(6)]
 
 
+@between_processes
 def test_autosave_saves_at_the_end_of_the_process(opened, place):
     code = """
 import sys

@@ -1,10 +1,5 @@
 """Projects that are read where they are, on a web server or in an archive."""
 
-import functools
-import http.server
-import shutil
-import threading
-
 import pytest
 
 from lazytrack import Project
@@ -13,7 +8,7 @@ from lazytrack.files import open_files
 
 @pytest.fixture
 def local(tmp_path):
-    project = Project(tmp_path / "served" / "churn")
+    project = Project(tmp_path / "churn")
     for number in range(3):
         with project.log(f"run {number}") as exp:
             exp.log_artifact("report", {"a": number}, handler="json")
@@ -23,29 +18,9 @@ def local(tmp_path):
     return project
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def web(local, tmp_path):
-    handler = functools.partial(Quiet, directory=tmp_path / "served")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/churn", {}
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def archive(local, tmp_path):
-    return "zip://churn", {"fo": shutil.make_archive(str(tmp_path / "store"), "zip", tmp_path / "served")}
-
-
-@pytest.fixture(params=["web", "archive"])
-def place(request):
-    return request.getfixturevalue(request.param)
+def place(read_only_place, local, tmp_path):
+    return read_only_place(tmp_path / "churn")
 
 
 def test_a_project_is_read_as_it_is(place, local):

@@ -1,4 +1,4 @@
-"""What a store on S3 costs: requests, counted at the server, and the time of one large artifact."""
+"""What a store on S3 costs: requests, counted at the server, and the time of one large artifact and of many small."""
 
 import json
 import os
@@ -20,14 +20,17 @@ from lazytrack.files import open_files
 
 _SERVER = Path(__file__).parent.parent / "tests" / "servers" / "s3.py"
 _LARGE = 256 * 2**20
+_LATENCY = 0.05
+"""Seconds before a server that is far away answers."""
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(latency: float = 0) -> Iterator[str]:
     """Start an S3 server on this machine with one bucket, and return its address."""
     os.environ |= _CREDENTIALS
-    process = subprocess.Popen([sys.executable, _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, _SERVER, str(latency)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     address = f"http://127.0.0.1:{int(process.stdout.readline())}"
     urllib.request.urlopen(urllib.request.Request(f"{address}/bucket", method="PUT")).close()
     try:
@@ -57,6 +60,7 @@ def requests(work: Path) -> Result:
         "needless": ("of these, HEAD", 0),
         "beyond": ("of these, for anything but a pack or a loose file", 12),
         "refresh": ("refresh with nothing new", 2),
+        "again": ("opening it once more, with cache=", None),
         "load": ("loading an artifact of a few bytes", None),
         "claim": ("claiming a name", 1),
     }
@@ -116,9 +120,56 @@ def _count(work: Path, address: str) -> dict[str, int]:
     counts["beyond"] = sum(("/log/" not in path and "/packs/" not in path) or "?" in path for _, path in found)
     large.refresh()
     count("refresh")
+    for name in ("to fill the cache", "again"):
+        if len(Project("s3://bucket/large", mode="r", cache=work / "cache", **options)) < 10_000:
+            raise RuntimeError("not all experiments are there")
+        count(name)
     target.claim("claims/model/0.json", b"mine")
     count("claim")
     return counts
+
+
+# --- many artifacts ---
+
+
+def many_artifacts(_work: Path) -> Result:
+    """Compare a save of 200 artifacts with one that sends them one after the other."""
+    with server(_LATENCY) as address:
+        rounds = [children.call("remote", "save_both", address=address, first=number % 2) for number in range(5)]
+    return Result(
+        how="200 JSON artifacts of 10 KB in one save, to moto's server on this machine, which waits "
+        f"{_LATENCY * 1000:.0f} ms before it answers, as one far away does, and then answers one request at a time; "
+        "in turns, in a fresh interpreter for each round.",
+        figures=[
+            Figure(
+                what="as it is / one after the other, wall",
+                values=ratios([r["together"] for r in rounds], [r["alone"] for r in rounds]),
+                at_most=0.3,
+            )
+        ],
+    )
+
+
+def save_both(address: str, first: int) -> dict[str, Any]:
+    """Save 200 artifacts as it is done and one after the other, and return the seconds of each."""
+    from lazytrack.files.remote import S3Files
+
+    os.environ |= _CREDENTIALS
+    project = Project(f"s3://bucket/many-{first}-{os.getpid()}", endpoint_url=address)
+    project.log("first").log_artifact("report", [0], "json")
+    project.save()
+    seconds = {}
+    pieces = [("together", S3Files.together), ("alone", 1)]
+    for name, together in pieces if first else pieces[::-1]:
+        S3Files.together = together
+        experiment = project.log(name)
+        for number in range(200):
+            experiment.log_artifact(f"report {number}", [name, number, "x" * 10_000], "json")
+        watch = Stopwatch()
+        with watch:
+            project.save()
+        seconds[name] = watch.wall
+    return seconds
 
 
 # --- a large artifact ---

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "load-pickle": artifacts.load_pickle,
     "save-one-of-many": artifacts.save_one_of_many,
     "requests": remote.requests,
+    "save-many": remote.many_artifacts,
     "save-remote": remote.large_artifact,
     "import": lightness.importing,
     "log-call": lightness.log_call,

@@ -7,7 +7,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -23,6 +23,7 @@ def test_the_readme_opens_with_the_two_commands():
     assert "make test" in opening
 
 
-def test_every_page_linked_from_the_readme_is_there():
-    targets = [part.split(")")[0] for part in PAGES[0].read_text().split("](")[1:]]
-    assert [target for target in targets if not target.startswith("https://") and not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_that_another_one_links_is_there(page):
+    targets = [part.split(")")[0].partition("#")[0] for part in page.read_text().split("](")[1:]]
+    assert [link for link in targets if not link.startswith("https://") and not (page.parent / link).exists()] == []

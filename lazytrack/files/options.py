@@ -7,6 +7,8 @@ from typing import Any
 
 _OF_FSSPEC = {"listings_expiry_time", "max_paths", "skip_instance_cache", "use_listings_cache"}
 """What every filesystem takes without naming it."""
+_OF_LAZYTRACK = {"author", "cache", "mode"}
+"""What may be meant, and never comes this far."""
 
 
 def check(given: Iterable[str], known: set[str], *, exhaustive: bool) -> None:
@@ -25,7 +27,8 @@ def check(given: Iterable[str], known: set[str], *, exhaustive: bool) -> None:
     known |= _OF_FSSPEC
     for option in given:
         if option not in known:
-            near = difflib.get_close_matches(option, sorted(known), n=1, cutoff=0.8)
+            candidates = sorted(known | _OF_LAZYTRACK)
+            near = difflib.get_close_matches(option, candidates, n=1, cutoff=0.7 if exhaustive else 0.8)
             if near or exhaustive:
                 raise TypeError(f"no option {option!r}" + (f" (is {near[0]!r} meant?)" if near else ""))
 

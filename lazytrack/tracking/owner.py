@@ -3,6 +3,7 @@
 import getpass
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _NEVER_CHANGE = ("packs", ARTIFACTS, FOLDER)
 """Folders whose files are written once: a copy of one is as good as the file."""
+
+
+_PROTOCOL_ALONE = re.compile(r"[A-Za-z0-9+.-]+:/{2,}")
 
 
 class Owner:
@@ -47,7 +51,7 @@ class Owner:
         **storage_options: Any,
     ) -> None:
         path = os.fspath(fpath)
-        if not path or path.endswith("/.json") or path == ".json":
+        if not path or path.endswith("/.json") or path == ".json" or _PROTOCOL_ALONE.fullmatch(path):
             raise ValueError(f"fpath {path!r} names no project: give a folder, or a file such as 'project.json'")
         self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
         self.author = login() if author is None else codec.text(author, "author")

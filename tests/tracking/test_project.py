@@ -649,7 +649,7 @@ def test_an_option_that_the_filesystem_does_not_have_is_refused_by_name(folder):
         Project("memory://somewhere", mod="r")
 
 
-@pytest.mark.parametrize("path", ["", ".json", "somewhere/.json"])
+@pytest.mark.parametrize("path", ["", ".json", "somewhere/.json", "s3://", "s3:///", "memory://", "file://"])
 def test_a_path_that_names_nothing_is_refused(path):
     with pytest.raises(ValueError, match="names no project"):
         Project(path)

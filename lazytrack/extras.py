@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-_EXTRAS = {"psutil": "system", "pynvml": "system"}
+_EXTRAS = {"PIL": "image", "psutil": "system", "pyarrow": "pandas", "pynvml": "system"}
 """Of those that are not called as their extra is."""
 
 
@@ -15,10 +15,11 @@ def load(module: str) -> Any:
     ModuleNotFoundError
         When it is not installed; the message says which extra brings it.
     """
+    top = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:
+        if error.name not in {top, module}:
             raise
-        name = _EXTRAS.get(module, module)
-        raise ModuleNotFoundError(f"{module} is not installed: pip install 'lazytrack[{name}]'", name=module) from error
+        name = _EXTRAS.get(top, top)
+        raise ModuleNotFoundError(f"{top} is not installed: pip install 'lazytrack[{name}]'", name=top) from error

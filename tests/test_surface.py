@@ -31,13 +31,14 @@ def test_the_packages_public_names_are_these():
         "check_environment",
         "from_entry",
         "get_handler",
+        "handler_for",
         "known_aliases",
         "to_entry",
     ]
 
 
 def test_the_published_suites_are_these():
-    assert testing.__all__ == ["FilesTests", "ReadingTests"]
+    assert testing.__all__ == ["FilesTests", "HandlerTests", "ReadingTests"]
 
 
 def test_the_suites_say_that_they_need_pytest():

@@ -4,7 +4,7 @@ from lazytrack.artifacts.base import Artifact, StoredFile
 from lazytrack.artifacts.entries import check_environment, from_entry, to_entry
 from lazytrack.artifacts.json import JSONArtifact
 from lazytrack.artifacts.pickle import PickleArtifact
-from lazytrack.artifacts.registry import get_handler, known_aliases
+from lazytrack.artifacts.registry import get_handler, handler_for, known_aliases
 from lazytrack.artifacts.shelf import Shelf
 from lazytrack.artifacts.text import TextArtifact
 
@@ -18,6 +18,7 @@ __all__ = [
     "check_environment",
     "from_entry",
     "get_handler",
+    "handler_for",
     "known_aliases",
     "to_entry",
 ]

@@ -82,6 +82,8 @@ class Artifact(abc.ABC):
     """Whether what it writes cannot be read back as the object, such as a plot."""
     executes_code: ClassVar[bool] = False
     """Whether reading a file can run code that its author chose, as unpickling does."""
+    types: ClassVar[tuple[str, ...]] = ()
+    """What it is chosen for where no handler is named: the top package and the name of a type, as ``numpy.ndarray``."""
 
     name: str = attrs.field(eq=False, kw_only=True)
     fname: str = attrs.field(eq=False, kw_only=True)
@@ -130,6 +132,14 @@ class Artifact(abc.ABC):
         )
 
     @classmethod
+    def suits(cls, value: Any) -> bool:
+        """Tell whether this is to be chosen for an object where no handler is named: by default, for one of `types`.
+
+        An object of a type that is derived from one of these is none: what that adds would be lost.
+        """
+        return type_name(type(value)) in cls.types
+
+    @classmethod
     @abc.abstractmethod
     def read(cls, buf: IO[Any], **kwargs: Any) -> Any:
         """Return the object that the open file `buf` holds; `kwargs` go to the underlying reader."""
@@ -138,6 +148,10 @@ class Artifact(abc.ABC):
     @abc.abstractmethod
     def write(cls, obj: Any, buf: IO[Any], **kwargs: Any) -> None:
         """Write `obj` to the open file `buf`; `kwargs` go to the underlying writer."""
+
+    def load(self, buf: IO[Any], **kwargs: Any) -> Any:
+        """Return what `read` does; a handler overrides this where reading depends on what the artifact is called."""
+        return self.read(buf, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the value as the bytes the handler writes, which may travel where the object does not."""
@@ -155,6 +169,13 @@ class Artifact(abc.ABC):
         return _unpickle, (type(self), fields, payload.getvalue(), self.stored)
 
     @classmethod
+    def unsuitable(cls, obj: Any, kept: str) -> TypeError:
+        """Return the error that this handler keeps something else than `obj`."""
+        return TypeError(
+            f"the handler {cls.alias!r} keeps {kept}, not {type_name(type(obj)).removeprefix('builtins.')}"
+        )
+
+    @classmethod
     def environment_fields(cls) -> dict[str, Any]:
         """Return the fields that describe the environment, with their types."""
         return _environment_fields(cls)
@@ -162,6 +183,11 @@ class Artifact(abc.ABC):
     def environment(self) -> dict[str, Any]:
         """Return the environment this handler was made in."""
         return {field: getattr(self, field) for field in self.environment_fields()}
+
+
+def type_name(kind: type) -> str:
+    """Return the top package and the name of a type, which stay when a library moves it from module to module."""
+    return f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
 
 
 @functools.cache
@@ -180,7 +206,7 @@ def _unpickle(
     artifact.stored = stored
     if payload is not None:
         with text_or_bytes(io.BytesIO(payload), binary=handler.binary) as buf:
-            artifact.value = handler.read(buf)
+            artifact.value = artifact.load(buf)
     return artifact
 
 

@@ -1,7 +1,9 @@
 """Which handler an alias means: those of installed packages, and every subclass there is."""
 
 import functools
+import json
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lazytrack.artifacts.base import Artifact
@@ -14,6 +16,20 @@ ENTRY_POINTS = "lazytrack.artifact_type"
 
 
 _NO_ALIAS = object()
+_OWN = {
+    "bytes": "raw:BytesArtifact",
+    "file": "raw:FileArtifact",
+    "image": "figures:ImageArtifact",
+    "joblib": "models:JoblibArtifact",
+    "matplotlib": "figures:MatplotlibArtifact",
+    "numpy": "arrays:NumpyArtifact",
+    "onnx": "models:ONNXArtifact",
+    "pandas": "frames:PandasArtifact",
+    "plotly": "figures:PlotlyArtifact",
+    "polars": "frames:PolarsArtifact",
+    "safetensors": "arrays:SafetensorsArtifact",
+}
+"""Handlers of this package that are imported when they are asked for."""
 
 
 def get_handler(alias: str) -> type[Artifact]:
@@ -28,6 +44,8 @@ def get_handler(alias: str) -> type[Artifact]:
     TypeError
         When what it offers is no handler class.
     """
+    if alias in _OWN:
+        _own(alias)
     claims: dict[tuple[str, str], type[Artifact]] = {}
     for entry_point in _entry_points():
         if entry_point.name == alias:
@@ -45,10 +63,34 @@ def get_handler(alias: str) -> type[Artifact]:
     return next(iter(claims.values()))
 
 
+def handler_for(value: Any) -> str:
+    """Return the alias of the handler to choose for an object where none is named.
+
+    The first whose `Artifact.suits` says so: those that were imported, the latest first, then those of this package.
+    Of what none suits, JSON is chosen where it brings back an equal object, else a pickle.
+    """
+    kinds = [kind for kind in _subclasses(Artifact) if isinstance(vars(kind).get("alias"), str)]  # type: ignore[type-abstract]
+    imported = {(kind.__module__, kind.__qualname__): kind for kind in kinds}  # of attrs' twins the slotted one
+    for handler in [*reversed(imported.values()), *map(_own, _OWN)]:
+        if handler.suits(value):
+            return handler.alias
+    try:
+        is_plain = json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError, RecursionError):
+        is_plain = False
+    return "json" if is_plain else "pickle"
+
+
+def _own(alias: str) -> type[Artifact]:
+    module, _, name = _OWN[alias].partition(":")
+    handler: type[Artifact] = getattr(import_module(f"lazytrack.artifacts.{module}"), name)
+    return handler
+
+
 def known_aliases() -> list[str]:
     """Return every alias there is, sorted."""
     from_classes = {vars(handler).get("alias") for handler in _subclasses(Artifact)}  # type: ignore[type-abstract]
-    return sorted({alias for alias in from_classes if isinstance(alias, str)} | {ep.name for ep in _entry_points()})
+    return sorted({a for a in from_classes if isinstance(a, str)} | {ep.name for ep in _entry_points()} | _OWN.keys())
 
 
 @functools.cache

@@ -160,7 +160,7 @@ class Shelf:
             raw.seek(0)
             try:
                 with text_or_bytes(raw, binary=artifact.binary) as buf:
-                    return artifact.read(buf, **kwargs)
+                    return artifact.load(buf, **kwargs)
             except Exception as error:
                 error.add_note(f"while the handler {artifact.alias!r} read {what} from {self.where(stored.path)}")
                 raise

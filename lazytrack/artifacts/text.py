@@ -14,6 +14,7 @@ class TextArtifact(Artifact):
     alias: ClassVar[str] = "text"
     suffix: ClassVar[str] = "txt"
     binary: ClassVar[bool] = False
+    types: ClassVar[tuple[str, ...]] = ("builtins.str",)
 
     @classmethod
     def read(cls, buf: IO[str], **kwargs: Any) -> str:  # noqa: ARG003  (there is nothing to choose)
@@ -30,5 +31,5 @@ class TextArtifact(Artifact):
             When it is none.
         """
         if not isinstance(obj, str):
-            raise TypeError(f"the handler 'text' keeps a string, not {type(obj).__name__}")
+            raise cls.unsuitable(obj, "a string")
         buf.write(obj)

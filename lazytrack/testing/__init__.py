@@ -7,8 +7,9 @@ except ImportError as error:
         "lazytrack.testing needs pytest: pip install 'lazytrack[testing]'", name="pytest"
     ) from error
 
-pytest.register_assert_rewrite("lazytrack.testing.files")
+pytest.register_assert_rewrite("lazytrack.testing.files", "lazytrack.testing.handlers")
 
 from lazytrack.testing.files import FilesTests, ReadingTests  # noqa: E402  (after pytest was told to explain it)
+from lazytrack.testing.handlers import HandlerTests  # noqa: E402
 
-__all__ = ["FilesTests", "ReadingTests"]
+__all__ = ["FilesTests", "HandlerTests", "ReadingTests"]

@@ -1,6 +1,7 @@
 """What experiments and tests have in common: parameters, metrics and artifacts, and the fields they are stored as."""
 
 import enum
+import logging
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.artifacts import Artifact, StoredFile, check_environment, from_entry, get_handler
+from lazytrack.artifacts import Artifact, StoredFile, check_environment, from_entry, get_handler, handler_for
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import check_trust
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
@@ -20,6 +21,9 @@ from lazytrack.tracking.owned import Section, Shown
 
 if TYPE_CHECKING:
     from lazytrack.tracking.record import Record
+
+
+_log = logging.getLogger(__name__)
 
 
 class Missing(enum.Enum):
@@ -99,7 +103,7 @@ class Logged:
         self,
         name: str,
         value: Any,
-        handler: str,
+        handler: str | None = None,
         fname: str | None = None,
         overwrite: bool = False,
         expiry: datetime | timedelta | str | None = None,
@@ -110,7 +114,8 @@ class Logged:
         Parameters
         ----------
         handler
-            The alias of the handler that writes it, such as ``json`` or ``pickle``.
+            The alias of the handler that writes it, such as ``json`` or ``pickle``. By default it is chosen by the
+            object's type, which `artifacts` and the log show.
         fname
             The name of the file; by default made from the artifact's name and the time.
         overwrite
@@ -133,6 +138,9 @@ class Logged:
             When this may not be changed.
         """
         codec.text(name, "the name of an artifact")
+        if handler is None:
+            handler = handler_for(value)
+            _log.info("artifact %r, of type %s, is kept by the handler %r", name, type(value).__qualname__, handler)
         handler_class = get_handler(handler)
         if fname is not None:
             naming.safe_path(codec.text(fname, f"fname of artifact {name!r}"))

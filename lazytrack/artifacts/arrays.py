@@ -1,0 +1,87 @@
+"""Artifacts kept as arrays that no code is needed to read: numpy's own files, and safetensors."""
+
+from typing import IO, Any, ClassVar
+
+import attrs
+
+from lazytrack.artifacts.base import Artifact
+from lazytrack.extras import load
+
+
+@attrs.define
+class NumpyArtifact(Artifact):
+    """An array of numbers, texts or times, of any shape, in numpy's format; never a pickle within it."""
+
+    alias: ClassVar[str] = "numpy"
+    suffix: ClassVar[str] = "npy"
+    binary: ClassVar[bool] = True
+    types: ClassVar[tuple[str, ...]] = ("numpy.ndarray",)
+
+    @classmethod
+    def suits(cls, value: Any) -> bool:
+        """Tell whether this is an array that comes back as it is."""
+        return super().suits(value) and not value.dtype.hasobject
+
+    @classmethod
+    def read(cls, buf: IO[bytes], **kwargs: Any) -> Any:
+        """Return the array; `kwargs` go to `numpy.load`."""
+        return load("numpy").load(buf, **{**kwargs, "allow_pickle": False})
+
+    @classmethod
+    def write(cls, obj: Any, buf: IO[bytes], **kwargs: Any) -> None:
+        """Write the array; `kwargs` go to `numpy.save`.
+
+        Raises
+        ------
+        TypeError
+            When it holds Python objects.
+        """
+        np = load("numpy")
+        array = np.asarray(obj)
+        if array.dtype.hasobject:
+            raise TypeError(f"the handler 'numpy' keeps numbers, texts and times, not Python objects ({array.dtype})")
+        np.save(buf, array, **{**kwargs, "allow_pickle": False})
+
+
+@attrs.define
+class SafetensorsArtifact(Artifact):
+    """Arrays or tensors by name, as the weights of a model are, in a format that holds nothing else."""
+
+    alias: ClassVar[str] = "safetensors"
+    suffix: ClassVar[str] = "safetensors"
+    binary: ClassVar[bool] = True
+
+    @classmethod
+    def read(cls, buf: IO[bytes], **kwargs: Any) -> Any:
+        """Return the arrays by name.
+
+        Parameters
+        ----------
+        kwargs
+            ``framework=``: ``numpy``, which is the default, or another one that safetensors knows, such as ``torch``.
+        """
+        return _safetensors(kwargs.pop("framework", "numpy")).load(buf.read(), **kwargs)
+
+    @classmethod
+    def write(cls, obj: Any, buf: IO[bytes], **kwargs: Any) -> None:
+        """Write the arrays; `kwargs` go to ``save`` of safetensors, such as ``metadata``.
+
+        Raises
+        ------
+        TypeError
+            When it is no dict of arrays by name, or these are of different frameworks.
+        """
+        if not isinstance(obj, dict) or not all(isinstance(name, str) for name in obj):
+            raise cls.unsuitable(obj, "a dict of arrays by name")
+        frameworks = {type(array).__module__.partition(".")[0] for array in obj.values()} or {"numpy"}
+        if len(frameworks) > 1:
+            raise TypeError(f"the handler 'safetensors' keeps arrays of one framework, not of {sorted(frameworks)}")
+        buf.write(_safetensors(*frameworks).save(obj, **kwargs))
+
+
+def _safetensors(framework: str) -> Any:
+    load("safetensors")
+    try:
+        return load(f"safetensors.{framework}")
+    except ModuleNotFoundError as error:
+        raise TypeError(f"safetensors keeps no arrays of {framework!r}, or that is not installed") from error

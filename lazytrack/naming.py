@@ -3,6 +3,7 @@
 No other module reads a clock or draws a random number, so a test that replaces them replaces them everywhere.
 """
 
+import getpass
 import hashlib
 import os
 import re
@@ -168,6 +169,14 @@ _PORTABLE_PART = re.compile(r"[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 _DIGESTED = re.compile(r"(?:.*-)?[0-9a-f]{12}(?:\.[a-z0-9]{1,12})?", re.ASCII)
 """What the safe part of another name looks like; a name that is spelled so gets a digest of its own."""
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,12}", re.ASCII)
+
+
+def login() -> str:
+    """Return the name of the user who runs this process."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "unknown"
 
 
 def slug(name: str, fallback: str) -> str:

@@ -5,7 +5,7 @@ from typing import IO, Any, ClassVar
 
 import attrs
 
-from lazytrack import codec
+from lazytrack import codec, naming
 from lazytrack.artifacts.base import Artifact, StoredFile
 from lazytrack.artifacts.registry import get_handler
 from lazytrack.errors import ArtifactLoadError
@@ -141,6 +141,19 @@ class UnreadableArtifact(Artifact):
     def write(cls, obj: Any, buf: IO[Any], **kwargs: Any) -> None:
         """Refuse: there is nothing to write it with."""
         raise NotImplementedError
+
+
+def to_dict(artifact: Artifact) -> dict[str, Any]:
+    """Return what there is to say of an artifact, as plain JSON values."""
+    return {
+        "name": artifact.name,
+        "handler": artifact.alias,
+        "fname": artifact.fname,
+        "version": artifact.version,
+        "created_at": naming.iso(artifact.created_at),
+        "expiry": None if artifact.expiry is None else naming.iso(artifact.expiry),
+        **artifact.environment(),
+    }
 
 
 def check_environment(artifact: Artifact) -> None:

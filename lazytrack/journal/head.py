@@ -1,5 +1,7 @@
 """The head of a store: the one file with a name people know, ``project.json`` or ``repository.json``."""
 
+import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +12,8 @@ from lazytrack.errors import FormatError
 from lazytrack.files import Files
 from lazytrack.journal import document
 from lazytrack.journal.document import Patch
+
+_PROTOCOL_ALONE = re.compile(r"[A-Za-z0-9+.-]+:/{2,}")
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +33,20 @@ class Head:
     kind: str
     id: str
     patches: Sequence[Patch] = ()
+
+
+def head_path(fpath: str | os.PathLike[str], *, kind: str) -> str:
+    """Return the path or URL of a store's head: what is no ``.json`` file is the folder it is in.
+
+    Raises
+    ------
+    ValueError
+        When it names nothing.
+    """
+    path = os.fspath(fpath)
+    if not path or path.endswith("/.json") or path == ".json" or _PROTOCOL_ALONE.fullmatch(path):
+        raise ValueError(f"fpath {path!r} names no {kind}: give a folder, or a file such as '{kind}.json'")
+    return path if path.endswith(".json") else f"{path.rstrip('/')}/{kind}.json"
 
 
 def read_head(files: Files, name: str, *, kind: str) -> Head | None:

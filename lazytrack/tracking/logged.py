@@ -12,7 +12,7 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, StoredFile, check_environment, from_entry, get_handler, handler_for
-from lazytrack.artifacts.entries import stored_in
+from lazytrack.artifacts.entries import stored_in, to_dict
 from lazytrack.artifacts.trust import check_trust
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
 from lazytrack.series import SERIES, Stock
@@ -292,18 +292,7 @@ class Logged:
 
     def _artifact_dicts(self) -> list[dict[str, Any]]:
         """Return the artifacts as plain JSON values."""
-        return [
-            {
-                "name": artifact.name,
-                "handler": artifact.alias,
-                "fname": artifact.fname,
-                "version": artifact.version,
-                "created_at": naming.iso(artifact.created_at),
-                "expiry": None if artifact.expiry is None else naming.iso(artifact.expiry),
-                **artifact.environment(),
-            }
-            for artifact in self.artifacts
-        ]
+        return [to_dict(artifact) for artifact in self.artifacts]
 
     # --- saving and refreshing ---
 

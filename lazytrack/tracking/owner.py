@@ -1,17 +1,15 @@
 """What an experiment belongs to: the place of a project, and what is known of its records."""
 
-import getpass
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lazytrack import codec
+from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, StoredFile
 from lazytrack.artifacts.shelf import ARTIFACTS
 from lazytrack.files import cached, open_files, protocol, split
-from lazytrack.journal import Journal, Patch
+from lazytrack.journal import Journal, Patch, head_path
 from lazytrack.series import FOLDER, Piece, Reader, Segment, Source
 
 if TYPE_CHECKING:
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 
 _NEVER_CHANGE = ("packs", ARTIFACTS, FOLDER)
 """Folders whose files are written once: a copy of one is as good as the file."""
-
-
-_PROTOCOL_ALONE = re.compile(r"[A-Za-z0-9+.-]+:/{2,}")
 
 
 class Owner:
@@ -50,11 +45,8 @@ class Owner:
         cache: "Cache | str | os.PathLike[str] | bool" = False,
         **storage_options: Any,
     ) -> None:
-        path = os.fspath(fpath)
-        if not path or path.endswith("/.json") or path == ".json" or _PROTOCOL_ALONE.fullmatch(path):
-            raise ValueError(f"fpath {path!r} names no project: give a folder, or a file such as 'project.json'")
-        self.fpath = path if path.endswith(".json") else f"{path.rstrip('/')}/project.json"
-        self.author = login() if author is None else codec.text(author, "author")
+        self.fpath = head_path(fpath, kind="project")
+        self.author = naming.login() if author is None else codec.text(author, "author")
         self.storage_options = storage_options
         self._cache = cache
         self._until: float = math.inf
@@ -177,11 +169,3 @@ class Owner:
 
     def _save(self, only: "Record | None" = None) -> None:
         """Save what was enlisted, or one experiment."""
-
-
-def login() -> str:
-    """Return the name of the user who runs this process."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user may have no name
-        return "unknown"

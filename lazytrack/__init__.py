@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lazytrack.files.cache import Cache
+    from lazytrack.repository import Repository
     from lazytrack.tracking import Experiment, Project, Test
 
     __version__: str
 
-__all__ = ["Cache", "Experiment", "Project", "Test", "__version__"]
+__all__ = ["Cache", "Experiment", "Project", "Repository", "Test", "__version__"]
 
-_HOMES = {"Cache": "lazytrack.files.cache", **dict.fromkeys(("Experiment", "Project", "Test"), "lazytrack.tracking")}
+_HOMES = {
+    "Cache": "lazytrack.files.cache",
+    "Repository": "lazytrack.repository",
+    **dict.fromkeys(("Experiment", "Project", "Test"), "lazytrack.tracking"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -65,9 +65,7 @@ class Shelf:
         Exception
             Whatever the handler raises; then no file is left.
         """
-        folder = "/".join([ARTIFACTS, *([owner] if owner else []), naming.safe_part(artifact.name)])
-        path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
-        naming.check_inside(path)  # `owner` may be a record that a stranger named
+        path = _new_path(artifact, owner)
         with contextlib.ExitStack() as ending:
             upload = ending.enter_context(self._files.open_write(path))
             if sending is not None:
@@ -88,6 +86,36 @@ class Shelf:
         self._known[stored.sha256] = stored
         self._checked[stored.path] = None
         return stored
+
+    def take(self, artifact: Artifact, source: "Shelf", *, told: Callable[[int], None] | None = None) -> StoredFile:
+        """Copy an artifact's file from another store to a file of its own, its bytes checked on the way.
+
+        Nothing is read from it but bytes: its handler is not asked.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When it is gone there, or holds other bytes; then nothing is written.
+        """
+        there = artifact.stored
+        if there is None:
+            raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet")
+        _check_path(there.path, ARTIFACTS)
+        if (twin := self._twin(there.sha256, there.size)) is not None:
+            return twin
+        stored = StoredFile(path=_new_path(artifact), sha256=there.sha256, size=there.size)
+        self._copy(stored, source, there.path, told)
+        self._known[stored.sha256] = stored
+        self._checked[stored.path] = None
+        return stored
+
+    def _copy(self, stored: StoredFile, source: "Shelf", path: str, told: Callable[[int], None] | None) -> None:
+        with source.open(path, "an artifact") as raw, self._files.open_write(stored.path) as upload:
+            upload.told = told
+            shutil.copyfileobj(raw, upload, _BUFFER_BYTES)
+            if upload.sha256 != stored.sha256:
+                upload.abort()
+                raise ArtifactLoadError(_altered("an artifact", source.where(path), upload.sha256, stored.sha256))
 
     def wait_for(self, stored: StoredFile) -> None:
         """Wait until a file is there.
@@ -124,14 +152,7 @@ class Shelf:
             return
         if self._exists(stored.path):  # it is somebody else's, whatever the record says
             raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
-        with source.open(stored.path, "an artifact") as raw, self._files.open_write(stored.path) as upload:
-            upload.told = told
-            shutil.copyfileobj(raw, upload, _BUFFER_BYTES)
-            if upload.sha256 != stored.sha256:
-                upload.abort()
-                raise ArtifactLoadError(
-                    _altered("an artifact", source.where(stored.path), upload.sha256, stored.sha256)
-                )
+        self._copy(stored, source, stored.path, told)
 
     def read(self, artifact: Artifact, **kwargs: Any) -> Any:
         """Return the object in an artifact's file, whose bytes are checked before the handler sees any of them.
@@ -164,6 +185,28 @@ class Shelf:
             except Exception as error:
                 error.add_note(f"while the handler {artifact.alias!r} read {what} from {self.where(stored.path)}")
                 raise
+
+    def text(self, artifact: Artifact) -> str:
+        """Return the text in an artifact's file, whose bytes are checked first; no handler sees it.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When its file is gone, holds other bytes, or no text.
+        """
+        stored = artifact.stored
+        if stored is None:
+            raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet")
+        _check_path(stored.path, ARTIFACTS)
+        what = f"artifact {artifact.name!r}"
+        with self.open(stored.path, what) as raw:
+            content = raw.read()
+        if (found := hashlib.sha256(content).hexdigest()) != stored.sha256:
+            raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            raise ArtifactLoadError(f"the file of {what} is no text in UTF-8: {error}") from error
 
     def open(self, path: str, what: str, *, told: Callable[[int], None] | None = None) -> IO[bytes]:
         """Open a file for reading; `what` names its artifact in errors.
@@ -224,6 +267,20 @@ class Shelf:
             _log.debug("%s is not used again: %s", self.where(stored.path), error)
             return False
         return True
+
+
+def _new_path(artifact: Artifact, owner: str = "") -> str:
+    """Return where a version of an artifact is to be, below the folder `owner`; nobody else uses that name.
+
+    Raises
+    ------
+    UnsafePathError
+        When that would leave the store.
+    """
+    folder = "/".join([ARTIFACTS, *([owner] if owner else []), naming.safe_part(artifact.name)])
+    path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
+    naming.check_inside(path)  # `owner` may be a record that a stranger named
+    return path
 
 
 def _check_path(path: str, folder: str) -> None:

@@ -6,12 +6,12 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.artifacts import Artifact, StoredFile, check_environment, from_entry, get_handler, handler_for
+from lazytrack.artifacts import Artifact, Shelf, StoredFile, check_environment, from_entry, get_handler, handler_for
 from lazytrack.artifacts.entries import stored_in, to_dict
 from lazytrack.artifacts.trust import check_trust
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
@@ -42,6 +42,13 @@ SECTIONS: dict[str, tuple[Callable[[Any, str], Any], Callable[[Any], Any], Calla
     "metrics.": (codec.number, codec.store_number, codec.unstore_number),
 }
 """Of each section, by what its fields begin with: logged to plain, plain to stored, stored to plain."""
+
+
+class Promoting(Protocol):
+    """What `Repository` is to an experiment."""
+
+    def promote(self, artifact: Artifact, source: Shelf) -> int:
+        """Take over an artifact whose file is at `source`."""
 
 
 class Logged:
@@ -186,8 +193,7 @@ class Logged:
         """
         artifact = self._artifact_map().get(name)
         if artifact is None:
-            known = ", ".join(repr(known) for known in self._artifact_map()) or "none"
-            raise ArtifactLoadError(f"no artifact {name!r} here; known: {known}")
+            raise ArtifactLoadError(f"no artifact {name!r} here; known: {self._known_artifacts()}")
         if self._whole is None:
             raise ArtifactLoadError(
                 f"artifact {name!r} belongs to no experiment: append this to one, and save its project"
@@ -206,6 +212,38 @@ class Logged:
         if validate:
             check_environment(artifact)
         return self._whole._owner._shelf_of(artifact).read(artifact, **kwargs)
+
+    def promote_artifact(self, repository: "Promoting", name: str) -> int:
+        """Make an artifact the next version of its name in a repository, wherever that is.
+
+        One that is saved here is copied, its bytes checked, without being loaded, and the repository has it when this
+        returns. One that is not saved is only logged there: saving the repository writes it.
+
+        Returns
+        -------
+        int
+            The number of the version.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When there is none of that name.
+        ArtifactLogError
+            When it is not newer than the newest version there.
+        SaveError
+            When it cannot be copied; then nothing of it is there.
+        ReadOnlyError
+            When the repository is open for reading only.
+        """
+        artifact = self._artifact_map().get(name)
+        if artifact is None:
+            raise ArtifactLoadError(f"no artifact {name!r} here; known: {self._known_artifacts()}")
+        if self._whole is None:
+            raise ArtifactLoadError(f"artifact {name!r} belongs to no experiment: append this to one")
+        return repository.promote(artifact, self._whole._owner._shelf_of(artifact))
+
+    def _known_artifacts(self) -> str:
+        return ", ".join(repr(known) for known in self._artifact_map()) or "none"
 
     # --- sections ---
 

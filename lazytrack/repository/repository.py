@@ -1,0 +1,321 @@
+"""A repository: versions of artifacts, opened for reading or for adding more."""
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from lazytrack import codec, naming
+from lazytrack.artifacts import Artifact, Shelf, get_handler, handler_for
+from lazytrack.errors import ArtifactLogError, ReadOnlyError
+from lazytrack.repository.catalog import Catalog, listed
+from lazytrack.repository.saving import save
+from lazytrack.repository.versions import Move, check_alias, record_of
+
+if TYPE_CHECKING:
+    from lazytrack.files.cache import Cache
+
+_MODES = {"r": "read only", "w": "start empty: what is stored is deleted at the first save", "w+": "add and edit"}
+
+
+class Repository(Catalog):
+    """Artifacts in numbered versions, in a folder on any filesystem, that any number of processes may log to at once.
+
+    Parameters
+    ----------
+    fpath
+        Of the repository's head, a path or URL: ``models/repository.json`` owns the folder ``models/repository``. A
+        path that does not end in ``.json`` is a folder with a ``repository.json`` in it.
+    mode
+        ``r`` read only; ``w`` start empty; ``w+`` add and edit.
+    author
+        Who logs; by default the login user.
+    cache
+        As for `Project`.
+    storage_options
+        What fsspec's filesystem takes.
+
+    Raises
+    ------
+    ValueError
+        When the mode is unknown, the path names nothing, or nothing here speaks the URL's protocol.
+    FormatError
+        When the file is no lazytrack repository, or of a newer lazytrack.
+    OSError
+        When it is there and cannot be read.
+    """
+
+    def __init__(
+        self,
+        fpath: str | os.PathLike[str] = "repository.json",
+        mode: str = "w+",
+        author: str | None = None,
+        *,
+        cache: "Cache | str | os.PathLike[str] | bool" = False,
+        **storage_options: Any,
+    ) -> None:
+        if mode not in list(_MODES):
+            known = "; ".join(f"{mode!r} {meaning}" for mode, meaning in _MODES.items())
+            raise ValueError(f"no mode {mode!r}; known: {known}")
+        super().__init__(fpath, author, cache, storage_options)
+        self.mode = mode
+        self._begin()
+        _repositories.add(self)
+        if self._head is None and mode == "r":
+            warnings.warn(f"there is no repository at {self.fpath}: reading an empty one", UserWarning, stacklevel=2)
+        if mode == "w":
+            self._read_once()
+            self._doomed |= {record for record in self._journal.created() if not record.startswith(".")}
+            self._hidden |= {name: set(versions) for name, versions in self._stored.items()}
+
+    def _inherit(self) -> None:
+        """Begin anew in a forked child: what is not saved is its parent's to save."""
+        self._lock = threading.RLock()
+        self._journal.reset_lock()
+        self._begin()
+
+    # --- logging ---
+
+    def log_artifact(
+        self,
+        name: str,
+        value: Any,
+        handler: str | None = None,
+        fname: str | None = None,
+        expiry: datetime | timedelta | str | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Associate an object with the next version of a name; the next save writes it.
+
+        Parameters
+        ----------
+        handler, fname, expiry, kwargs
+            As for ``log_artifact`` of an experiment.
+
+        Returns
+        -------
+        int
+            The number of the version. If another process takes it first, the save moves it to the next that is free.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        ValueError
+            When there is no such handler, or `expiry` cannot be read.
+        UnsafePathError
+            When `fname` points outside the store.
+        """
+        self._check_writable("log to it")
+        codec.text(name, "the name of an artifact")
+        if not name:
+            raise ValueError("the name of an artifact is empty")
+        handler_class = get_handler(handler_for(value) if handler is None else handler)
+        if fname is not None:
+            naming.safe_path(codec.text(fname, f"fname of artifact {name!r}"))
+        expires = None if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
+        with self._lock:
+            number = self._next(name)
+            artifact = handler_class.construct(
+                name=name, value=value, fname=fname, expiry=expires, writer_kwargs=kwargs, version=number
+            )
+            self._new.setdefault(name, {})[number] = artifact
+        return number
+
+    def promote(self, artifact: Artifact, source: Shelf) -> int:
+        """Take over an artifact of an experiment as the next version of its name; see `Experiment.promote_artifact`.
+
+        Parameters
+        ----------
+        artifact
+            As the experiment has it.
+        source
+            Where its file is, if it is saved.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        ArtifactLogError
+            When it is not newer than the newest version here.
+        SaveError
+            When it was saved there, and cannot be written here.
+        """
+        self._check_writable("promote to it")
+        with self._lock:
+            name = artifact.name
+            newest = max((a.created_at for a in (self._versions(name).values() if name in self else ())), default=None)
+            if newest is not None and artifact.created_at <= newest:
+                raise ArtifactLogError(
+                    f"artifact {name!r} of {naming.iso(artifact.created_at)} is not newer than the newest version in "
+                    f"{self.fpath}, of {naming.iso(newest)}"
+                )
+            mine = attrs.evolve(artifact, version=self._next(name), dirty=True)
+            mine.stored = artifact.stored
+            self._new.setdefault(name, {})[mine.version] = mine
+            if artifact.dirty:
+                return mine.version
+            self._sources[id(mine)] = source
+            try:
+                save(self, only=mine)
+            except BaseException:
+                self._new[name].pop(mine.version, None)
+                self._sources.pop(id(mine), None)
+                self._claimed.discard(id(mine))
+                raise
+            return mine.version
+
+    def _next(self, name: str) -> int:
+        self._read_once()
+        return max(self._last.get(naming.safe_part(name), -1), *self._new.get(name, ()), -1) + 1
+
+    # --- expiry and aliases ---
+
+    def set_artifact_expiry(
+        self,
+        name: str,
+        version: int | datetime | str | None = None,
+        match: str = "exact",
+        expiry: datetime | timedelta | str | None = None,
+    ) -> None:
+        """Say from when on a version should not be used; the next save writes it.
+
+        Parameters
+        ----------
+        version, match
+            As for `load_artifact`.
+        expiry
+            A time, or how long from now; by default now.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        ValueError
+            When `expiry` cannot be read.
+        """
+        self._check_writable("change it")
+        expires = naming.now() if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
+        with self._lock:
+            artifact = self._version(name, version, match)
+            artifact.expiry = expires
+            if not artifact.dirty:
+                self._notes.setdefault(record_of(name, artifact.version), {})["expiry"] = naming.iso(expires)
+
+    def set_alias(
+        self, name: str, alias: str, version: int | datetime | str | None = None, *, reason: str | None = None
+    ) -> None:
+        """Have an alias, such as ``champion``, mean a version from the next save on; its history keeps every move.
+
+        Parameters
+        ----------
+        version
+            As for `load_artifact`.
+        reason
+            Why, for the history.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        ValueError
+            When the alias could be taken for a number or a time, or there is no such artifact.
+        """
+        self._check_writable("change it")
+        check_alias(alias)
+        if reason is not None:
+            codec.text(reason, "reason")
+        with self._lock:
+            self._moves.append(Move(name, alias, self._version(name, version, "exact"), reason))
+
+    def delete_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
+        """Have an alias mean nothing from the next save on.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        ValueError
+            When there is no such alias.
+        """
+        self._check_writable("change it")
+        with self._lock:
+            if alias not in self.aliases(name):
+                raise ValueError(f"artifact {name!r} has no alias {alias!r}; known: {listed(self.aliases(name))}")
+            self._moves.append(Move(name, alias, None, reason))
+
+    # --- deleting and saving ---
+
+    def delete(self, name: str, version: int) -> None:
+        """Delete a version at the next save, for good: its number is never used again.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        ValueError
+            When there is no such artifact, or an alias means the version.
+        VersionNotFoundError
+            When there is no such version.
+        """
+        self._check_writable("change it")
+        with self._lock:
+            artifact = self._version(name, version, "exact")
+            if meant := [alias for alias, number in self.aliases(name).items() if number == artifact.version]:
+                raise ValueError(f"version {artifact.version} of artifact {name!r} is what {listed(meant)} means")
+            if artifact.dirty:
+                del self._new[name][artifact.version]
+            else:
+                self._doomed.add(record_of(name, artifact.version))
+
+    def save(self) -> None:
+        """Write everything that changed since the last save: each new version is claimed, then its file written.
+
+        When this returns, what was changed before the call survives a crash and any other writer.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        SaveError
+            When something could not be written. What is named stays to be saved; everything else was written.
+        """
+        self._check_writable("save it")
+        with self._lock:
+            save(self)
+
+    def _check_writable(self, what: str) -> None:
+        if self.mode == "r":
+            raise ReadOnlyError(f"{self.fpath} was opened for reading only: open it with mode='w+' to {what}")
+
+    def __repr__(self) -> str:
+        return f"Repository({self.fpath!r}, mode={self.mode!r})"
+
+    # --- elsewhere ---
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return where this is. What is not saved stays here, and what is stored is read anew there."""
+        options = {"cache": self._cache, **self.storage_options}
+        return {"fpath": f"{self.dir}/{self._head_name}", "mode": self.mode, "author": self.author, "options": options}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        mode = "w+" if state["mode"] == "w" else state["mode"]  # whoever started empty does that itself
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            self.__init__(state["fpath"], mode, state["author"], **state["options"])  # type: ignore[misc]
+
+
+_repositories: "weakref.WeakSet[Repository]" = weakref.WeakSet()
+
+
+def _inherit_all() -> None:
+    for repository in list(_repositories):
+        repository._inherit()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_inherit_all)

@@ -1,0 +1,213 @@
+"""One save of a repository: versions are claimed, their files written, then one log file names them all."""
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from lazytrack import codec, naming
+from lazytrack.artifacts import Artifact, StoredFile, to_entry
+from lazytrack.artifacts.trust import is_trusted, signed
+from lazytrack.errors import SaveError
+from lazytrack.files import Sending
+from lazytrack.journal import write_head
+from lazytrack.progress import Progress
+from lazytrack.repository.versions import ALIAS, FIELD, HISTORY, Move, aliases_of, claim_of, record_of
+
+if TYPE_CHECKING:
+    from lazytrack.repository.repository import Repository
+
+
+def save(repository: "Repository", *, only: Artifact | None = None) -> None:
+    """Write what is not saved, or one version. The caller holds the lock.
+
+    Raises
+    ------
+    SaveError
+        When something could not be written; that stays to be saved.
+    """
+    _Save(repository, only).run()
+
+
+@attrs.define(eq=False)
+class _Save:
+    """What one save has done so far."""
+
+    repository: "Repository"
+    only: Artifact | None
+    written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
+    failed: list[tuple[Artifact, Exception]] = attrs.Factory(list)
+
+    def run(self) -> None:
+        repository = self.repository
+        try:
+            if repository._head is None:
+                repository._head = write_head(repository._files, repository._head_name, kind="repository")
+            unsaved = [artifact for versions in repository._new.values() for _, artifact in sorted(versions.items())]
+            new = unsaved if self.only is None else [self.only]
+            if new:
+                self._make_sure_of_claims()
+                self._write(new)
+            patches = self._patches()
+            if patches:
+                repository._journal.append(patches, by=repository.author)
+        except (OSError, OverflowError, TypeError) as error:
+            raise SaveError(f"{repository.fpath}: nothing was saved, all of it is kept: {_reason(error)}") from error
+        self._settle()
+
+    # --- versions ---
+
+    def _make_sure_of_claims(self) -> None:
+        """Claim the head again, which must be refused: otherwise two writers could be given one number."""
+        repository = self.repository
+        if repository._claims_hold:
+            return
+        files, name = repository._files, repository._head_name
+        if not files.can_claim:
+            raise SaveError(
+                f"no versions can be numbered at {files.url}: nothing there makes sure that one number is given once. "
+                "A project needs no numbers; a repository can be on another storage"
+            )
+        before = files.read(name)
+        again = codec.dumps({"format": "lazytrack/1", "kind": "repository", "id": naming.unique(16), "patches": []})
+        if files.claim(name, again):
+            files.create(name, before)
+            raise SaveError(
+                f"{files.url} grants names that are taken, so two writers could be given one number: a repository "
+                "cannot be there, a project can"
+            )
+        repository._claims_hold = True
+
+    def _write(self, new: list[Artifact]) -> None:
+        repository = self.repository
+        begun: list[tuple[Artifact, StoredFile]] = []
+        with (
+            Progress(f"saving {repository.fpath}", files=len(new)) as progress,
+            Sending(repository._files.together, progress) as sending,
+        ):
+            for artifact in new:
+                try:
+                    self._claim(artifact)
+                    begun.append((artifact, self._stored(artifact, sending)))
+                except SaveError:
+                    raise
+                except Exception as error:  # noqa: BLE001  (a handler may raise anything)
+                    self.failed.append((artifact, error))
+            for artifact, stored in begun:
+                try:
+                    repository._shelf.wait_for(stored)
+                    codec.dumps(to_entry(artifact, stored))
+                except Exception as error:  # noqa: BLE001
+                    self.failed.append((artifact, error))
+                else:
+                    self.written.append((artifact, stored))
+                    progress.add_file()
+
+    def _stored(self, artifact: Artifact, sending: Sending) -> StoredFile:
+        repository = self.repository
+        record = record_of(artifact.name, artifact.version)
+        source = repository._sources.get(id(artifact))
+        if source is None:
+            return signed(artifact, repository._shelf.write(artifact, sending=sending), record=record, field=FIELD)
+        stored = repository._shelf.take(artifact, source, told=sending.progress.add_bytes)
+        if is_trusted(artifact):  # what nobody vouches for there is not vouched for here
+            return signed(artifact, stored, record=record, field=FIELD)
+        return attrs.evolve(stored, record=record, field=FIELD, signature=None)
+
+    def _claim(self, artifact: Artifact) -> None:
+        """Make a version's number its own, or the next that is free."""
+        repository = self.repository
+        if id(artifact) in repository._claimed:
+            return
+        content = codec.dumps({"id": naming.unique(16), "by": repository.author, "at": naming.iso(naming.now())})
+        number, was_taken = artifact.version, False
+        while not repository._inside.claim(claim_of(artifact.name, number), content):
+            if not was_taken:  # others were faster: see how far they have come
+                repository.refresh()
+                was_taken = True
+            number = max(number, *repository._stored.get(artifact.name, {-1: None})) + 1
+        if number != artifact.version:
+            versions = repository._new[artifact.name]
+            del versions[artifact.version]
+            if (other := versions.pop(number, None)) is not None:  # it moves on too, when its turn comes
+                versions[artifact.version] = other
+                other.version, artifact.version = artifact.version, number
+            artifact.version = number
+            versions[number] = artifact
+        repository._claimed.add(id(artifact))
+
+    # --- the log file ---
+
+    def _patches(self) -> list[dict[str, Any]]:
+        repository = self.repository
+        patches: dict[str, dict[str, Any]] = {}
+
+        def fields_of(record: str) -> dict[str, Any]:
+            return patches.setdefault(record, {"record": record, "set": {}})["set"]  # type: ignore[no-any-return]
+
+        for artifact, stored in self.written:
+            fields_of(stored.record).update(
+                name=artifact.name, created_at=naming.iso(artifact.created_at), **{FIELD: to_entry(artifact, stored)}
+            )
+        if self.only is not None:
+            return list(patches.values())
+        for record, fields in repository._notes.items():
+            fields_of(record).update(fields)
+        for move in self._moves():
+            fields = fields_of(aliases_of(move.name))
+            before = repository._aliases.get(aliases_of(move.name), {}).get(move.alias)
+            before = fields.get(ALIAS + move.alias, before)
+            after = None if move.artifact is None else move.artifact.version
+            at = repository._journal.clock.tick()
+            fields |= {
+                "name": move.name,
+                ALIAS + move.alias: after,
+                HISTORY + at: {
+                    "alias": move.alias,
+                    "from": before,
+                    "to": after,
+                    "by": repository.author,
+                    "at": naming.iso(naming.logical_to_time(at)),
+                    **({} if move.reason is None else {"reason": move.reason}),
+                },
+            }
+        doomed = [record for record in repository._doomed if not repository._journal.is_deleted(record)]
+        return [*patches.values(), *({"record": record, "delete": True} for record in doomed)]
+
+    def _moves(self) -> list[Move]:
+        """Return the moves of aliases to what is stored, or is about to be."""
+        failed = {id(artifact) for artifact, _ in self.failed}
+        return [move for move in self.repository._moves if move.artifact is None or id(move.artifact) not in failed]
+
+    def _settle(self) -> None:
+        """Call what was written saved, and report the rest."""
+        repository = self.repository
+        for artifact, stored in self.written:
+            artifact.stored, artifact.value, artifact.dirty = stored, None, False
+            versions = repository._new[artifact.name]
+            del versions[artifact.version]
+            if not versions:
+                del repository._new[artifact.name]
+            repository._claimed.discard(id(artifact))
+            repository._sources.pop(id(artifact), None)
+            repository._take(stored.record)
+            repository._stored[artifact.name][artifact.version] = artifact  # the one that a user may hold
+        if self.only is None:
+            self._settle_fields()
+        if self.failed:
+            names = "; ".join(f"artifact {a.name!r}: {_reason(error)}" for a, error in self.failed)
+            raise SaveError(
+                f"{repository.fpath}: all was saved but {names}. What is named is kept, and tried again by the next "
+                "save; delete(name, version) gives it up"
+            ) from self.failed[0][1]
+
+    def _settle_fields(self) -> None:
+        repository, done = self.repository, self._moves()
+        for record in {*(aliases_of(move.name) for move in done), *repository._doomed, *repository._notes}:
+            repository._take(record)
+        repository._notes = {}
+        repository._doomed = set()
+        repository._moves = [move for move in repository._moves if move not in done]
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from lazytrack import Project, codec
+from lazytrack import Project, Repository, codec
 from lazytrack.files import open_files
 from lazytrack.journal import Journal
 
@@ -72,6 +72,30 @@ def test_every_file_the_code_writes_matches_the_schema_of_the_page(tmp_path):
     assert heads
     for head in heads:
         VALIDATOR.validate(json.loads(head))
+
+
+def test_every_file_of_a_repository_matches_the_schema_of_the_page(tmp_path):
+    repository = Repository(tmp_path)
+    for number in range(3):
+        repository.log_artifact("My model", {number}, "pickle", expiry="90d" if number else None)
+    repository.set_alias("My model", "champion", 1)
+    repository.save()
+    repository.set_alias("My model", "champion", reason="better")
+    repository.set_alias("My model", "challenger", 0)
+    repository.set_artifact_expiry("My model", 0)
+    repository.save()
+    repository.delete_alias("My model", "challenger")
+    repository.delete("My model", 0)
+    repository.save()
+    Journal(repository._inside).pack(everything=True)
+    kinds = {}
+    for path in tmp_path.rglob("*.json"):
+        document = json.loads(path.read_text())
+        VALIDATOR.validate(document)
+        kinds.setdefault(document["kind"], []).append(path.relative_to(tmp_path).as_posix())
+    assert {kind: len(paths) for kind, paths in kinds.items()} == {"repository": 1, "claim": 3, "log": 3, "pack": 1}
+    assert min(kinds["claim"]).startswith("repository/claims/my-model-")
+    assert Repository(tmp_path).aliases("My model") == {"champion": 2}
 
 
 def test_the_page_reads_a_file_of_points_as_the_code_does(tmp_path):

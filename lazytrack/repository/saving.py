@@ -10,6 +10,7 @@ from lazytrack.artifacts.trust import is_trusted, signed
 from lazytrack.errors import SaveError
 from lazytrack.files import Sending
 from lazytrack.journal import write_head
+from lazytrack.journal.document import compose
 from lazytrack.progress import Progress
 from lazytrack.repository.versions import ALIAS, FIELD, HISTORY, Move, aliases_of, claim_of, record_of
 
@@ -68,8 +69,7 @@ class _Save:
                 "A project needs no numbers; a repository can be on another storage"
             )
         before = files.read(name)
-        again = codec.dumps({"format": "lazytrack/1", "kind": "repository", "id": naming.unique(16), "patches": []})
-        if files.claim(name, again):
+        if files.claim(name, compose("repository", id=naming.unique(16), created_at=naming.iso(naming.now()))):
             files.create(name, before)
             raise SaveError(
                 f"{files.url} grants names that are taken, so two writers could be given one number: a repository "
@@ -118,7 +118,7 @@ class _Save:
         repository = self.repository
         if id(artifact) in repository._claimed:
             return
-        content = codec.dumps({"id": naming.unique(16), "by": repository.author, "at": naming.iso(naming.now())})
+        content = compose("claim", id=naming.unique(16), created_at=naming.iso(naming.now()))
         number, was_taken = artifact.version, False
         while not repository._inside.claim(claim_of(artifact.name, number), content):
             if not was_taken:  # others were faster: see how far they have come
@@ -170,6 +170,10 @@ class _Save:
                     **({} if move.reason is None else {"reason": move.reason}),
                 },
             }
+        for patch in patches.values():
+            if gone := [field for field, value in patch["set"].items() if field.startswith(ALIAS) and value is None]:
+                patch["unset"] = gone
+                patch["set"] = {field: value for field, value in patch["set"].items() if field not in gone}
         doomed = [record for record in repository._doomed if not repository._journal.is_deleted(record)]
         return [*patches.values(), *({"record": record, "delete": True} for record in doomed)]
 

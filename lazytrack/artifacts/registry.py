@@ -44,7 +44,7 @@ def get_handler(alias: str) -> type[Artifact]:
     TypeError
         When what it offers is no handler class.
     """
-    if alias in _OWN:
+    if alias in list(_OWN):  # which compares: what is no string is no alias
         _own(alias)
     claims: dict[tuple[str, str], type[Artifact]] = {}
     for entry_point in _entry_points():

@@ -1,10 +1,11 @@
 """A repository: versions of artifacts, opened for reading or for adding more."""
 
 import os
+import pickle
 import threading
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, get_handler, handler_for
-from lazytrack.errors import ArtifactLogError, ReadOnlyError
+from lazytrack.errors import ArtifactLogError, ReadOnlyError, VersionNotFoundError
 from lazytrack.repository.catalog import Catalog, listed
+from lazytrack.repository.copying import save_copies
 from lazytrack.repository.saving import save
 from lazytrack.repository.versions import Move, check_alias, record_of
 
@@ -288,6 +290,85 @@ class Repository(Catalog):
         self._check_writable("save it")
         with self._lock:
             save(self)
+
+    # --- parts of it ---
+
+    def check_settled(self, what: str) -> None:
+        """Refuse what needs a repository that does not change: one that is not open for reading only.
+
+        Raises
+        ------
+        RuntimeError
+            Which says so.
+        """
+        if self.mode != "r":
+            raise RuntimeError(f"only a repository that is open with mode='r' can {what}: {self.fpath} is not")
+
+    def filter(self, version: datetime | str | Iterable[tuple[str, int]]) -> "Repository":
+        """Return a part of the repository, for reading only.
+
+        Parameters
+        ----------
+        version
+            A time: of each artifact the version as of then; one that had none is left out, with a warning. Or pairs of
+            an artifact's name and the number of its version.
+
+        Raises
+        ------
+        RuntimeError
+            When this is not open for reading only.
+        VersionNotFoundError
+            When there is no such version.
+        ValueError
+            When there is no such artifact.
+        """
+        self.check_settled("be filtered")
+        chosen: dict[str, set[int]] = {}
+        if isinstance(version, str | datetime):
+            for name in self._all_names():
+                try:
+                    chosen[name] = {self._version(name, version, "asof").version}
+                except VersionNotFoundError as error:
+                    warnings.warn(f"{error}: it is left out", UserWarning, stacklevel=2)
+        else:
+            for name, number in version:
+                chosen.setdefault(name, set()).add(self._version(name, number, "exact").version)
+        part = pickle.loads(pickle.dumps(self))
+        part._read_once()
+        part._hidden = {name: set(part._stored[name]) - chosen.get(name, set()) for name in part._stored}
+        return part  # type: ignore[no-any-return]
+
+    def copy(
+        self, location: str | os.PathLike[str], versions: Iterable[tuple[str, int]], **storage_options: Any
+    ) -> "Repository":
+        """Copy versions, with their numbers and aliases, to a new repository, and return it for reading only.
+
+        Files are copied without being loaded, their bytes checked.
+
+        Parameters
+        ----------
+        location
+            The path or URL of the new repository.
+        versions
+            Pairs of an artifact's name and the number of its version.
+        storage_options
+            What the filesystem at `location` takes.
+
+        Raises
+        ------
+        FileExistsError
+            When there is a repository at `location`.
+        VersionNotFoundError, ValueError
+            When there is no such version, or artifact.
+        SaveError
+            When something could not be copied; then the new repository is empty.
+        """
+        copied = [self._version(name, number, "exact") for name, number in versions]
+        target = Repository(location, "w+", self.author, **storage_options)
+        if target._head is not None:
+            raise FileExistsError(f"there is a repository at {target.fpath} already")
+        save_copies(target, copied, self)
+        return Repository(location, "r", self.author, **storage_options)
 
     def _check_writable(self, what: str) -> None:
         if self.mode == "r":

@@ -52,7 +52,7 @@ class _Save:
             if patches:
                 repository._journal.append(patches, by=repository.author)
         except (OSError, OverflowError, TypeError) as error:
-            raise SaveError(f"{repository.fpath}: nothing was saved, all of it is kept: {_reason(error)}") from error
+            raise SaveError(f"{repository.fpath}: nothing was saved, all of it is kept: {reason(error)}") from error
         self._settle()
 
     # --- versions ---
@@ -198,7 +198,7 @@ class _Save:
         if self.only is None:
             self._settle_fields()
         if self.failed:
-            names = "; ".join(f"artifact {a.name!r}: {_reason(error)}" for a, error in self.failed)
+            names = "; ".join(f"artifact {a.name!r}: {reason(error)}" for a, error in self.failed)
             raise SaveError(
                 f"{repository.fpath}: all was saved but {names}. What is named is kept, and tried again by the next "
                 "save; delete(name, version) gives it up"
@@ -213,5 +213,6 @@ class _Save:
         repository._moves = [move for move in repository._moves if move not in done]
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return an error as it is told within another one."""
     return f"{type(error).__name__}: {error}"

@@ -1,6 +1,7 @@
 """A bar on a terminal, for transfers that somebody waits for longer than a moment."""
 
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any, Self
 _PATIENCE = 1.0
 """Seconds that pass before there is anything to see."""
 _SWITCH = "LAZYTRACK_PROGRESS"
+_log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -38,8 +40,7 @@ class Progress:
         self._is_seen = (
             threading.current_thread() is threading.main_thread()
             and os.environ.get(_SWITCH, "1") != "0"
-            and sys.stderr is not None
-            and sys.stderr.isatty()
+            and _is_terminal(sys.stderr)
         )
 
     def add_bytes(self, count: int) -> None:
@@ -56,14 +57,17 @@ class Progress:
         with self._lock:
             self._files_done += files
             self._bytes_done += size
-            if self._bar is None and time.monotonic() - self._begun > _PATIENCE:
-                self._show()
-            if self._bar is not None:
-                self._bar.update(self._task, completed=self._completed(), told=self._told())
+            try:
+                if self._bar is None and time.monotonic() - self._begun > _PATIENCE:
+                    self._show()
+                if self._bar is not None:
+                    self._bar.update(self._task, completed=self._completed(), told=self._told())
+            except Exception:  # noqa: BLE001  (what is shown must not stop what is done)
+                _log.debug("no progress can be shown", exc_info=True)
+                self._is_seen = False
 
     def _show(self) -> None:
         import rich.console  # noqa: PLC0415  (only where there is something to see)
-        import rich.errors  # noqa: PLC0415
         import rich.progress as bars  # noqa: PLC0415
 
         told = bars.TextColumn("{task.fields[told]}")
@@ -71,9 +75,8 @@ class Progress:
         bar = bars.Progress(*columns, console=rich.console.Console(file=sys.stderr), transient=True)
         total = self._size if self._size is not None else self._files
         self._task = bar.add_task(self._what, total=total, told="")
-        with contextlib.suppress(rich.errors.LiveError):  # there is one already
-            bar.start()
-            self._bar = bar
+        bar.start()
+        self._bar = bar
 
     def _completed(self) -> int:
         return self._bytes_done if self._size is not None else self._files_done
@@ -95,6 +98,15 @@ class Progress:
     ) -> None:
         with self._lock:
             self._is_seen = False
-            if self._bar is not None:
-                self._bar.stop()
-                self._bar = None
+            bar, self._bar = self._bar, None
+            if bar is not None:
+                with contextlib.suppress(Exception):  # what is shown must not stop what is done
+                    bar.stop()
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Tell whether somebody looks at a stream, which any object may stand for, and nothing else is drawn there."""
+    try:
+        return stream.isatty() and not type(stream).__module__.startswith("rich.")
+    except Exception:  # noqa: BLE001  (it is closed, or knows only how to write)
+        return False

@@ -3,6 +3,8 @@ import threading
 import types
 
 import pytest
+from rich.console import Console
+from rich.file_proxy import FileProxy
 
 from lazytrack import Project, progress
 from lazytrack.progress import Progress
@@ -110,3 +112,45 @@ def test_saving_opening_and_loading_show_how_far_they_are(terminal, gcs):
     terminal.truncate(0)
     found.load_artifact("report 1")
     assert "loading report 1" in terminal.getvalue()
+
+
+class Logger:
+    """What programs put in the place of a stream that sends all to a log."""
+
+    def write(self, text):
+        pass
+
+    def flush(self):
+        pass
+
+
+def closed():
+    stream = Terminal()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [Logger(), closed(), None, object()], ids=["logger", "closed", "none", "anything"])
+def test_whatever_stands_for_the_terminal_stops_nothing(terminal, monkeypatch, stream, tmp_path):
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    project = Project(tmp_path / "churn")
+    project.log("run").log_artifact("report", [1], handler="json")
+    project.save()
+    assert Project(tmp_path / "churn", mode="r")["run"].load_artifact("report") == [1]
+
+
+def test_a_bar_that_fails_stops_nothing(terminal, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no colours")
+
+    monkeypatch.setattr("rich.progress.Progress.update", fail)
+    with Progress("saving churn", files=3) as bar:
+        bar.add_file()
+        bar.add_file()
+
+
+def test_nothing_is_drawn_over_another_display(terminal, monkeypatch):
+    monkeypatch.setattr(progress.sys, "stderr", FileProxy(Console(file=Terminal()), Terminal()))
+    with Progress("saving churn", files=1) as bar:
+        bar.add_file()
+        assert bar._bar is None

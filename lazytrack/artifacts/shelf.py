@@ -5,8 +5,7 @@ import hashlib
 import io
 import logging
 import shutil
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 from lazytrack import naming
@@ -44,7 +43,6 @@ class Shelf:
         self._known: dict[str, StoredFile] = {}
         self._checked: dict[str, float | None] = {}
         """Files that hold what their records say, with the time the storage gave them then; None of those written."""
-        self._on_its_way: dict[str, Future[Any]] = {}
 
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
@@ -73,7 +71,7 @@ class Shelf:
             try:
                 with text_or_bytes(io.BufferedWriter(upload, _BUFFER_BYTES), binary=artifact.binary) as buf:
                     artifact.write(artifact.value, buf, **artifact.writer_kwargs)
-                twin = self._twin(upload.sha256, upload.size)
+                twin = self._twin(upload.sha256, upload.size, sending)
             except BaseException:
                 upload.abort()
                 raise
@@ -82,9 +80,10 @@ class Shelf:
                 return twin
             stored = StoredFile(path=path, sha256=upload.sha256, size=upload.size)
             if sending is not None:
-                self._on_its_way[path] = sending.submit(ending.pop_all().close, size=upload.size)
-        self._known[stored.sha256] = stored
-        self._checked[stored.path] = None
+                sending.begun[path] = sending.submit(ending.pop_all().close, size=upload.size)
+                sending.paths[stored.sha256] = path
+                return stored
+        self._is_there(stored)
         return stored
 
     def take(self, artifact: Artifact, source: "Shelf", *, told: Callable[[int], None] | None = None) -> StoredFile:
@@ -105,8 +104,7 @@ class Shelf:
             return twin
         stored = StoredFile(path=_new_path(artifact), sha256=there.sha256, size=there.size)
         self._copy(stored, source, there.path, told)
-        self._known[stored.sha256] = stored
-        self._checked[stored.path] = None
+        self._is_there(stored)
         return stored
 
     def _copy(self, stored: StoredFile, source: "Shelf", path: str, told: Callable[[int], None] | None) -> None:
@@ -115,18 +113,25 @@ class Shelf:
             shutil.copyfileobj(raw, upload, _BUFFER_BYTES)
             if upload.sha256 != stored.sha256:
                 upload.abort()
+                source.forget(path)
                 raise ArtifactLoadError(_altered("an artifact", source.where(path), upload.sha256, stored.sha256))
 
-    def wait_for(self, stored: StoredFile) -> None:
-        """Wait until a file is there.
+    def wait_for(self, stored: StoredFile, sending: Sending) -> None:
+        """Wait until a file that is being sent is there.
 
         Raises
         ------
         Exception
             Whatever sending it raised; then there is no file.
         """
-        if (sent := self._on_its_way.pop(stored.path, None)) is not None:
+        if (sent := sending.begun.get(stored.path)) is not None:
             sent.result()
+            self._is_there(stored)
+
+    def _is_there(self, stored: StoredFile) -> None:
+        """Take note that this process has written a file."""
+        self._known[stored.sha256] = stored
+        self._checked[stored.path] = None
 
     def copy(
         self, stored: StoredFile, source: "Shelf", folder: str = ARTIFACTS, *, told: Callable[[int], None] | None = None
@@ -171,14 +176,7 @@ class Shelf:
             raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet: save the project first")
         _check_path(stored.path, ARTIFACTS)
         what = f"artifact {artifact.name!r}"
-        with Progress(f"loading {artifact.name}", size=stored.size) as progress:
-            raw = self.open(stored.path, what, told=progress.add_bytes)
-        with raw:
-            # The same open file is checked and then read: one put in its place in between is not looked at.
-            found = _digest(raw)
-            if found != stored.sha256:
-                raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
-            raw.seek(0)
+        with self._opened(stored, what, f"loading {artifact.name}") as raw:
             try:
                 with text_or_bytes(raw, binary=artifact.binary) as buf:
                     return artifact.load(buf, **kwargs)
@@ -199,14 +197,29 @@ class Shelf:
             raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet")
         _check_path(stored.path, ARTIFACTS)
         what = f"artifact {artifact.name!r}"
-        with self.open(stored.path, what) as raw:
-            content = raw.read()
-        if (found := hashlib.sha256(content).hexdigest()) != stored.sha256:
-            raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
         try:
-            return content.decode()
+            with self._opened(stored, what, f"loading {artifact.name}") as raw:
+                return raw.read().decode()
         except UnicodeDecodeError as error:
             raise ArtifactLoadError(f"the file of {what} is no text in UTF-8: {error}") from error
+
+    @contextlib.contextmanager
+    def _opened(self, stored: StoredFile, what: str, doing: str) -> Iterator[IO[bytes]]:
+        """Open a file whose bytes are those that were saved.
+
+        The same open file is checked and then read: one put in its place in between is not looked at.
+        """
+        for is_last in (False, True):
+            with Progress(doing, size=stored.size) as progress:
+                raw = self.open(stored.path, what, told=progress.add_bytes)
+            with raw:
+                if (found := _digest(raw)) == stored.sha256:
+                    raw.seek(0)
+                    yield raw
+                    return
+            # A copy that is kept nearer may be of a time when the file was damaged.
+            if not self.forget(stored.path) or is_last:
+                raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
 
     def open(self, path: str, what: str, *, told: Callable[[int], None] | None = None) -> IO[bytes]:
         """Open a file for reading; `what` names its artifact in errors.
@@ -221,19 +234,25 @@ class Shelf:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ArtifactLoadError(f"the file of {what} is gone: {self.where(path)}") from error
 
+    def forget(self, path: str) -> bool:
+        """Drop a copy of a file that is kept nearer, and tell whether there was one: it is not what it should be."""
+        return self._files.forget(path)
+
     def where(self, path: str) -> str:
         """Return a file's whole path or URL."""
         return f"{self._files.url}/{path}"
 
-    def _twin(self, sha256: str, size: int) -> StoredFile | None:
+    def _twin(self, sha256: str, size: int, sending: Sending | None = None) -> StoredFile | None:
         """Return a file that is there already and holds what has just been written."""
+        if sending is not None and (path := sending.paths.get(sha256)) is not None:
+            if sending.begun[path].exception() is None:
+                return StoredFile(path=path, sha256=sha256, size=size)
+            del sending.paths[sha256]
         if self._learn is not None:
             self._learn(size)
         known = self._known.get(sha256)
         if known is None:
             return None
-        if (sent := self._on_its_way.get(known.path)) is not None:
-            sent.exception()
         if self.holds(known):
             return StoredFile(path=known.path, sha256=sha256, size=size)
         del self._known[sha256]

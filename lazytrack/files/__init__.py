@@ -46,7 +46,9 @@ _CACHES = {"blockcache", "cached", "filecache", "simplecache"}
 """Filesystems in front of others, which may show what was there before."""
 _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
-_PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")
+_CUT = re.compile(r"([A-Za-z][A-Za-z0-9]+):/(?!/)")
+"""What becomes of a URL that is made a path."""
+_PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)(?:://|::)")
 
 
 def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
@@ -73,6 +75,8 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
     given = _PROTOCOL.match(path)
     if scheme in _CACHES or (given and (given[0].endswith("::") or ("::" in rest and scheme not in _LOCAL))):
         raise ValueError(f"cannot keep a store at the chained URL {path!r}: give that of the storage itself")
+    if given is None and (cut := _CUT.match(path)) and cut[1].lower() in _ADAPTERS:
+        raise ValueError(f"cannot keep a store at {path!r}: {cut[1]}://{path[cut.end() :]} is a URL, which is no Path")
     if scheme in _LOCAL or scheme == "memory":
         if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
             raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")

@@ -134,6 +134,10 @@ class Files(abc.ABC):
         """What tells this folder from those of other storages that have the same URL."""
         return self.url
 
+    def forget(self, path: str) -> bool:  # noqa: ARG002  (what is here is all there is)
+        """Drop a copy of a file that is kept nearer, and tell whether there was one: it is not what it should be."""
+        return False
+
     @abc.abstractmethod
     def below(self, folder: str) -> "Files":
         """Return the same filesystem, relative to `folder`."""

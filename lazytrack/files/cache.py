@@ -22,7 +22,7 @@ _UNSEEN = 0.1
 """A process that has added such a part of what a cache may hold looks how large it has become."""
 _ABANDONED_SECONDS = 24 * 3600
 """A file that is being written for so long is one whose writer died."""
-_OURS = re.compile(r"[0-9a-f]{40}-[0-9a-f]{64}|\.[0-9a-z]+\.tmp")
+_OURS = re.compile(r"[0-9a-f]{40}-[0-9a-f]{64}|\.lazytrack-[0-9a-z]{8}\.tmp")
 """What files of a cache are called."""
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Cache:
         file
             Is read from its beginning, and is there again afterwards.
         """
-        temporary = f"{self.folder}/.{naming.unique()}.tmp"
+        temporary = f"{self.folder}/.lazytrack-{naming.unique()}.tmp"
         try:
             size = file.seek(0, os.SEEK_END)
             if size > self.max_bytes:
@@ -120,11 +120,13 @@ class Cache:
         finally:
             file.seek(0)
 
-    def drop(self, name: str) -> None:
-        """Forget the copies of a file."""
-        for path in self._copies(name):
+    def drop(self, name: str) -> bool:
+        """Forget the copies of a file, and tell whether there were any."""
+        copies = self._copies(name)
+        for path in copies:
             with contextlib.suppress(OSError):  # it is in use, or gone
                 os.unlink(path)
+        return bool(copies)
 
     def _copies(self, name: str) -> list[str]:
         shelf, key = self._shelf(name), _key(name)
@@ -140,21 +142,28 @@ class Cache:
         return f"{self.folder}/{_key(name)[:2]}"
 
     def _added(self, size: int) -> None:
-        with self._lock:
+        if not self._lock.acquire(blocking=False):  # another thread is at it, or was when this process was forked
+            return
+        try:
             self._size += size
             self._unseen += size
             if self._unseen > _UNSEEN * self.max_bytes or self._size > self.max_bytes:
                 self._size, self._unseen = self._reduced(), 0
+        finally:
+            self._lock.release()
 
     def _reduced(self) -> int:
         """Return how large it is, after removing what was not used for the longest time where that is too much."""
         files = []
         for folder in [self.folder, *glob.glob(f"{glob.escape(self.folder)}/[0-9a-f][0-9a-f]")]:
-            with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-                for entry in entries:
-                    if _OURS.fullmatch(entry.name):  # whatever else somebody keeps there is not ours to remove
-                        found = entry.stat()
-                        files.append((found.st_mtime, found.st_size, entry.path))
+            try:
+                names = os.listdir(folder)
+            except OSError:  # it is gone, or no folder
+                continue
+            for name in filter(_OURS.fullmatch, names):  # whatever else somebody keeps there is not ours to remove
+                with contextlib.suppress(OSError):  # another process has just removed it
+                    found = os.stat(f"{folder}/{name}")
+                    files.append((found.st_mtime, found.st_size, f"{folder}/{name}"))
         now = max((at for at, _, _ in files), default=0)
         size = sum(size for _, size, _ in files)
         wanted = _LEFT * self.max_bytes if size > self.max_bytes else size
@@ -191,6 +200,9 @@ class CachedFiles(Files):
     @property
     def origin(self) -> Files:
         return self._origin
+
+    def forget(self, path: str) -> bool:
+        return self._is_kept(path) and self._cache.drop(self._name(path))
 
     def below(self, folder: str) -> Files:
         return self._origin.below(folder)

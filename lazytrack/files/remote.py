@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,8 +28,17 @@ _PLAIN = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryEr
 """Errors that say what is wrong, whatever else they say."""
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """What filesystems call the time of a file."""
-_ADDRESS = ("endpoint_url", "client_kwargs", "account_name", "connection_string", "host", "port", "fo")
+_ADDRESS = ("endpoint_url", "client_kwargs", "profile", "account_name", "account_host", "connection_string", "fo")
 """Options that tell which storage is meant."""
+_ADDRESS_VARIABLES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_PROFILE",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "STORAGE_EMULATOR_HOST",
+)
+"""Variables of the environment that do."""
 _S3 = {"s3", "s3a"}
 _TRIES_OF_S3 = 4
 """So often the library of S3 sends a request that fails."""
@@ -92,7 +102,12 @@ class RemoteFiles(Files):
         self._root = folder.strip("/")
         self.url = f"{protocol}://{self._root}"
         self._protocol = protocol
-        self.fs  # noqa: B018  (bad options are refused at once)
+        try:
+            self.fs  # noqa: B018  (bad options are refused at once)
+        except (OSError, TypeError, ValueError, ImportError):
+            raise
+        except Exception as error:
+            raise _as_os_error(error, self.url) from error
 
     def _check(self, protocol: str, given: dict[str, Any]) -> None:
         """Refuse options that the filesystem would not take, or would pass over in silence."""
@@ -108,8 +123,9 @@ class RemoteFiles(Files):
 
     @property
     def address(self) -> str:
-        given = self._connection.options
-        return f"{self.url} {[str(given[option]) for option in _ADDRESS if option in given]}"
+        known = {**conf.get(self._protocol, {}), **self._connection.options}
+        told = [str(known.get(name)) for name in _ADDRESS] + [os.environ.get(name, "") for name in _ADDRESS_VARIABLES]
+        return f"{self.url} {hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"  # they may hold secrets
 
     def below(self, folder: str) -> "RemoteFiles":
         return type(self)(self._path(folder), protocol=self._protocol, connection=self._connection)
@@ -252,6 +268,15 @@ class ReadFiles(RemoteFiles):
     def below(self, folder: str) -> "ReadFiles":
         return ReadFiles(f"{self._place}/{folder}", protocol=self._protocol, connection=self._connection)
 
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        # A web server may send all of a file, whatever part of it is asked for.
+        size, seen = self.stat(path).size, 0
+        for piece in super()._pieces(path):
+            yield piece
+            seen += len(piece)
+            if size and seen >= size:
+                return
+
     def create(self, path: str, data: bytes) -> None:  # noqa: ARG002  (nothing is written)
         raise self._refusal(path)
 
@@ -327,7 +352,10 @@ class ObjectFiles(RemoteFiles):
     def _list(self, prefix: str) -> list[str]:
         # From the bucket on, by prefix: that is one request for a thousand names, also where there are none.
         bucket, _, key = prefix.partition("/")
-        return list(self.fs.find(bucket, prefix=key))
+        found = list(self.fs.find(bucket, prefix=key))
+        if found and not found[0].startswith(f"{bucket}/"):  # that must not read as an empty folder
+            raise OSError(errno.EIO, f"lists {found[0]!r} where {bucket!r} was asked for", self.url)
+        return found
 
     def stat(self, path: str) -> Stat:
         # Asking for one object's properties is more than one request on some.
@@ -348,7 +376,8 @@ class S3Files(ObjectFiles):
     @classmethod
     def usual(cls, options: dict[str, Any]) -> dict[str, Any]:
         ours = {"max_pool_connections": _TOGETHER, "retries": {"total_max_attempts": _TRIES_OF_S3}}
-        config = {**ours, **options.get("config_kwargs", {})}
+        given = [conf.get(protocol, {}).get("config_kwargs") for protocol in _S3] + [options.get("config_kwargs")]
+        config = ours | {name: value for each in given for name, value in (each or {}).items()}
         return {**options, "config_kwargs": config}
 
 
@@ -357,7 +386,19 @@ class GCSFiles(ObjectFiles):
 
 
 class AzureFiles(ObjectFiles):
-    """Files in a container of Azure's blob storage."""
+    """Files in a container of Azure's blob storage; the URL may name the account too."""
+
+    def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
+        self._place = folder.strip("/")
+        url = f"{protocol}://{self._place}"
+        kind = _kind(protocol, options)
+        from_url = kind._get_kwargs_from_urls(url)  # noqa: SLF001  (of every filesystem)
+        super().__init__(folder, protocol=protocol, connection=connection, **{**from_url, **options})
+        self._root = kind._strip_protocol(url).strip("/")  # noqa: SLF001  (of every filesystem)
+
+    def below(self, folder: str) -> "AzureFiles":
+        place = f"{self._place}/{folder}"
+        return AzureFiles(place, protocol=self._protocol, connection=self._connection)
 
 
 def _kind(protocol: str, given: Mapping[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """Transfers that happen at once: what is slow about many small files is waiting for an answer to each."""
 
 import collections
-import contextlib
+import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -26,6 +27,10 @@ class Sending:
 
     def __init__(self, threads: int, progress: Progress) -> None:
         self.progress = progress
+        self.begun: dict[str, Future[Any]] = {}
+        """What sends a file, by its path."""
+        self.paths: dict[str, str] = {}
+        """Where a file of some content is being sent to, by its digest."""
         self._pool = ThreadPoolExecutor(threads, "lazytrack-files") if threads > 1 else None
         self._waiting: collections.deque[tuple[Future[Any], int]] = collections.deque()
         self._size = 0
@@ -42,13 +47,18 @@ class Sending:
             before, its_size = self._waiting.popleft()
             before.exception()
             self._size -= its_size
-        if self._pool is not None:
-            with contextlib.suppress(RuntimeError):  # the interpreter ends, and no thread begins any more
-                future = self._pool.submit(work)
-                self._waiting.append((future, size))
-                self._size += size
-                return future
-        return _done_here(work)
+        future: Future[Any] = Future()
+        run = _once(work, future)
+        if self._pool is None:
+            run()
+            return future
+        self._waiting.append((future, size))
+        self._size += size
+        try:
+            self._pool.submit(run)
+        except RuntimeError:  # the interpreter ends, or the system is full, and no thread begins any more
+            run()
+        return future
 
     def __enter__(self) -> Self:
         return self
@@ -58,12 +68,29 @@ class Sending:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=kind is not None)
+        for future, _ in self._waiting:
+            future.cancel()
 
 
-def _done_here(work: Callable[[], Any]) -> "Future[Any]":
-    future: Future[Any] = Future()
-    try:
-        future.set_result(work())
-    except Exception as error:  # noqa: BLE001  (who asks for the outcome hears of it)
-        future.set_exception(error)
-    return future
+def _once(work: Callable[[], Any], future: "Future[Any]") -> Callable[[], None]:
+    """Return what does the work where nobody else does it already."""
+    is_taken = threading.Lock()
+
+    def run() -> None:
+        if is_taken.acquire(blocking=False):
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001  (who asks for the outcome hears of it)
+                _clear(error)
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    return run
+
+
+def _clear(error: BaseException | None) -> None:
+    """Drop what the frames of an error hold, which may be all that was to be sent."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

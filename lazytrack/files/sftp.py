@@ -6,6 +6,7 @@ import os
 import posixpath
 import stat
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, cast
 
@@ -39,6 +40,8 @@ class Connections:
         if getattr(self._mine, "pid", None) != os.getpid():
             self._mine.pid = os.getpid()
             self._mine.fs = fsspec.filesystem("sftp", skip_instance_cache=True, **self.options)
+            # Without this the connection would stay when its thread has ended.
+            weakref.finalize(threading.current_thread(), self._mine.fs.client.close).atexit = False
         return self._mine.fs
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,6 +72,10 @@ class SFTPFiles(Files):
     @property
     def fs(self) -> Any:
         return self._connections.fs
+
+    @property
+    def address(self) -> str:
+        return f"{self.url} {self._connections.options.get('host')}:{self._connections.options.get('port')}"
 
     def below(self, folder: str) -> "SFTPFiles":
         return SFTPFiles(f"{self._place}/{folder}", protocol=self._protocol, connection=self._connections)

@@ -13,7 +13,7 @@ from lazytrack.files import Files
 from lazytrack.journal import document
 from lazytrack.journal.document import Patch
 
-_PROTOCOL_ALONE = re.compile(r"[A-Za-z0-9+.-]+:/{2,}")
+_PROTOCOL_ALONE = re.compile(r"[A-Za-z0-9+._-]+:/{2,}")
 
 
 @attrs.frozen(kw_only=True)

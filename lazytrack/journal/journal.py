@@ -206,6 +206,7 @@ class Journal:
             self._touched |= self._fold(parsed.patches)
         if parsed.problem:
             self.problems[name] = parsed.problem  # and not seen: it may be on its way here, or be repaired
+            self.files.forget(name)
         else:
             self.problems.pop(name, None)
             self._seen |= replaces | {name}

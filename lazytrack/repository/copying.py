@@ -29,7 +29,7 @@ def save_copies(target: "Repository", versions: list[Artifact], source: "Reposit
         target._head = write_head(target._files, target._head_name, kind="repository")
         with (
             Progress(f"copying to {target.fpath}", files=len(versions)) as progress,
-            Sending(max(target._files.together, source._files.together), progress) as sending,
+            Sending(min(target._files.together, source._files.together), progress) as sending,
         ):
             copies = []
             for artifact in versions:

@@ -94,7 +94,7 @@ class _Save:
                     self.failed.append((artifact, error))
             for artifact, stored in begun:
                 try:
-                    repository._shelf.wait_for(stored)
+                    repository._shelf.wait_for(stored, sending)
                     codec.dumps(to_entry(artifact, stored))
                 except Exception as error:  # noqa: BLE001
                     self.failed.append((artifact, error))

@@ -111,6 +111,7 @@ def read_segments(
             damaged[path] = f"cannot be read: {content.strerror or content}"
         elif hashlib.sha256(content).hexdigest() != known[path].sha256:
             damaged[path] = "is not the file that was saved: its digest is another"
+            files.forget(path)
         else:
             try:
                 sound[path] = file.parse(content)

@@ -201,25 +201,28 @@ class FilesTests(ReadingTests):
         _in_threads(16, lambda number: files.create(f"new/deep/{number}.json", str(number).encode()))
         assert sorted(files.names("new/deep")) == sorted(f"{number}.json" for number in range(16))
 
-    def test_nobody_sees_half_of_a_file_that_is_created(self, files: Files) -> None:
+    def test_nobody_sees_half_of_a_file_that_is_created(self, files: Files, place: Place) -> None:
         done = threading.Event()
-        seen: list[int] = []
 
-        def watch() -> None:
-            while not done.is_set():
-                for name in files.names("log"):
+        def write() -> None:
+            try:
+                for number in range(5):
+                    files.create(f"log/{number}.json", LARGE)
+            finally:
+                done.set()
+
+        def watch() -> set[int]:
+            elsewhere = open_files(place[0], **place[1])
+            seen, is_last = set(), False
+            while not is_last:
+                is_last = done.is_set()
+                for name in elsewhere.names("log"):
                     with contextlib.suppress(FileNotFoundError):
-                        seen.append(len(files.read(f"log/{name}")))
+                        seen.add(len(elsewhere.read(f"log/{name}")))
+            return seen
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            for number in range(5):
-                files.create(f"log/{number}.json", LARGE)
-        finally:
-            done.set()
-            watcher.join()
-        assert set(seen) <= {len(LARGE)}
+        _, seen = _in_threads(2, lambda own: watch() if own else write())
+        assert seen == {len(LARGE)}
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_every_name_that_the_storage_takes_is_taken_literally(self, files: Files, name: str) -> None:
@@ -481,15 +484,22 @@ def _in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
     start = threading.Barrier(count)
     answers: list[Any] = [None] * count
 
+    errors: list[BaseException] = []
+
     def run(place: int) -> None:
         start.wait()
-        answers[place] = work(place)
+        try:
+            answers[place] = work(place)
+        except BaseException as error:  # noqa: BLE001  (raised where it is seen)
+            errors.append(error)
 
     threads = [threading.Thread(target=run, args=(place,)) for place in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if errors:
+        raise errors[0]
     return answers
 
 

@@ -246,17 +246,25 @@ class Project(Runs):
                 write(self, taken, copies=copies, doomed=doomed)
                 self._doomed.difference_update(doomed)
             finally:
-                for changes in taken:
-                    changes.end()
+                self._enlist_again(dirty, taken)
                 with self._lock:
-                    for experiment in dirty:
-                        if experiment._ledger.changed and experiment.slug not in self._doomed:
-                            self._dirty.setdefault(experiment.slug, experiment)
                     for slug in slugs:
                         self._adopted.pop(slug, None)
                     for patch in copies:
                         self._adopted.setdefault(patch["record"], []).append(patch)
                 self._forget_deleted([*slugs, *(changes.slug for changes in taken)])
+
+    def _enlist_again(self, dirty: list[Record], taken: list[Changes]) -> None:
+        """Have the next save find what this one has not written."""
+        for changes in taken:
+            changes.end()
+        reached = {changes.slug for changes in taken}
+        for experiment in dirty:
+            if experiment.slug not in reached:  # an interrupt came while it was taken, or before
+                experiment._ledger.settle(dict(experiment._ledger.taken))
+            with self._lock:
+                if experiment._ledger.changed and experiment.slug not in self._doomed:
+                    self._dirty.setdefault(experiment.slug, experiment)
 
     def _forget_deleted(self, slugs: Iterable[str]) -> None:
         with self._lock:

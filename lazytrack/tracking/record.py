@@ -188,7 +188,7 @@ class Record(Curves):
                     changes.add("last_updated_by", self._owner.author)
                 changes.add("last_updated", self._last_updated_iso())
             except BaseException:
-                changes.end()
+                self._ledger.settle(dict(self._ledger.taken))
                 raise
         return changes
 

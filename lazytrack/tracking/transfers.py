@@ -68,7 +68,8 @@ class Outcome:
 @contextlib.contextmanager
 def sending_for(owner: Owner, living: list[Changes]) -> Iterator[Sending]:
     """Have files sent at once, where the storage takes that, and show how far it has come."""
-    threads = max(place._files.together for place in (owner, *owner._elsewhere.values()))
+    places = [place._files for place in (owner, *owner._elsewhere.values())]
+    threads = min((files.together for files in places if files.is_elsewhere), default=1)
     count = sum(len(changes.artifacts) + (changes.taken is not None) for changes in living) + len(owner._elsewhere)
     with Progress(f"saving {owner.fpath}", files=count) as progress, Sending(threads, progress) as sending:
         yield sending
@@ -88,7 +89,7 @@ def write_files(owner: Owner, living: list[Changes], outcome: Outcome, sending: 
             points.append((changes, SERIES + taken.writer.id, taken, written))
     for changes, field, artifact, stored in artifacts:
         with _or_dirty(changes, field, f"artifact {artifact.name!r} of {changes.slug}", outcome):
-            owner._shelf.wait_for(stored)
+            owner._shelf.wait_for(stored, sending)
             entry = to_entry(artifact, stored)
             codec.dumps(entry)
             outcome.written.append((artifact, stored))

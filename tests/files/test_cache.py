@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lazytrack import Cache, Project, naming
+from lazytrack.errors import ArtifactLoadError, StoreWarning
 from lazytrack.files import cached, open_files
 from lazytrack.journal import Journal, packing
 
@@ -106,7 +107,7 @@ def test_other_files_in_its_folder_are_left_alone(cache, tmp_path):
     mine = [
         tmp_path / "cache" / "thesis.tex",
         tmp_path / "cache" / "ab" / "thesis.tex",
-        tmp_path / "cache" / ".profile",
+        tmp_path / "cache" / ".vimsession.tmp",
     ]
     for path in mine:
         path.write_bytes(bytes(900_000))
@@ -118,7 +119,7 @@ def test_other_files_in_its_folder_are_left_alone(cache, tmp_path):
 
 def test_what_a_killed_process_was_writing_goes_after_a_day(cache, tmp_path):
     keep(cache, "name", b"content")
-    young, old = tmp_path / "cache" / ".abc.tmp", tmp_path / "cache" / ".def.tmp"
+    young, old = tmp_path / "cache" / ".lazytrack-abcdefgh.tmp", tmp_path / "cache" / ".lazytrack-zzzzzzzz.tmp"
     young.write_bytes(b"half")
     old.write_bytes(b"half")
     os.utime(old, (1, 1))
@@ -351,3 +352,60 @@ def test_what_is_no_cache_is_refused_when_a_project_is_opened(s3, wrong):
     url, options = s3
     with pytest.raises((ValueError, TypeError), match="cache"):
         Project(url, cache=wrong, **options)
+
+
+def test_what_was_damaged_when_it_was_read_is_read_anew_when_it_is_repaired(store, cache):
+    url, options = store
+    project = Project(url, **options)
+    artifact = project["run-1"].artifacts[0].stored.path
+    (pack,) = (f"packs/{name}" for name in project._journal.files.names("packs"))
+    whole = {path: project.fs.cat_file(f"{project.folder}/{path}") for path in (artifact, pack)}
+    for path, content in whole.items():
+        project.fs.pipe_file(f"{project.folder}/{path}", content[: len(content) // 2])
+    reader = Project(url, mode="r", cache=cache, **options)
+    with pytest.warns(StoreWarning):
+        assert list(reader.problems) == [pack]
+    loader = pickle.loads(pickle.dumps(project["run-1"]))
+    loader._owner._shelf = Project(url, mode="r", cache=cache, **options)._shelf
+    with pytest.raises(ArtifactLoadError, match="not the one that was saved"):
+        loader.load_artifact("model")
+    for path, content in whole.items():
+        project.fs.pipe_file(f"{project.folder}/{path}", content)
+    assert loader.load_artifact("model") == {"a": 1}
+    reader.refresh()
+    assert reader.problems == {}
+    look(reader)
+
+
+def test_its_log_holds_no_secrets(tmp_path, caplog, s3_server):
+    (tmp_path / "file").write_text("in the way")
+    options = {"endpoint_url": s3_server.url, "key": "hush-key", "secret": "hush-hush"}
+    options["client_kwargs"] = {"region_name": "hush-region"}
+    name = naming.unique()
+    files = cached(open_files(f"s3://bucket/{name}", **options), Cache(tmp_path / "file"), FOLDERS)
+    files.create("packs/1.json", b"pack")
+    assert dict(files.read_many(["packs/1.json"])) == {"packs/1.json": b"pack"}
+    assert f"s3://bucket/{name}" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_storages_that_only_the_environment_tells_apart_share_nothing(cache, monkeypatch, s3_server):
+    name = f"packs/{naming.unique()}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.url)
+    here = cached(open_files("s3://bucket/a"), cache, FOLDERS)
+    here.create(name, b"here")
+    assert dict(here.read_many([name])) == {name: b"here"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    there = cached(open_files("s3://bucket/a"), cache, FOLDERS)
+    assert [type(found) for _, found in there.read_many([name])] != [bytes]
+
+
+def test_a_file_named_like_one_of_its_folders_does_not_lift_its_bound(cache, tmp_path):
+    keep(cache, "name", b"content")
+    for folder in "0123456789abcdef":
+        path = tmp_path / "cache" / f"{folder}0"
+        if not path.exists():
+            path.write_text("in the way")
+    for number in range(200):
+        keep(cache, f"name {number}", bytes(9_000))
+    assert size_of(cache) <= 1.1 * 10**6

@@ -34,6 +34,15 @@ class TestPlacesToReadFrom(ReadingTests):
         return open_files(url, **options)
 
 
+@pytest.mark.parametrize("size", [10 * 2**20 - 1, 10 * 2**20, 10 * 2**20 + 1, 20 * 2**20])
+def test_a_server_that_sends_all_whatever_is_asked_for_is_read_once(read_only_place, tmp_path, size):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "large.bin").write_bytes(b"x" * size)
+    url, options = read_only_place(tmp_path / "store")
+    with open_files(url, **options).open_read("large.bin") as file:
+        assert len(file.read()) == size
+
+
 # --- filesystems that lazytrack knows nothing of ---
 
 

@@ -183,3 +183,40 @@ def test_what_is_split_can_be_opened_and_named_again(url, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     folder, name = split(url)
     assert split(f"{open_files(folder).url}/{name}") == (folder, name)
+
+
+@pytest.mark.parametrize("path", ["s3:/bucket/churn", Path("s3://bucket/churn"), "gs:/bucket", "ABFS:/container/x"])
+def test_a_url_that_was_made_a_path_is_refused(path):
+    with pytest.raises(ValueError, match=r"://(bucket|container).* is a URL, which is no Path"):
+        open_files(path)
+
+
+def test_the_configuration_of_s3_in_fsspec_is_not_forgotten(monkeypatch):
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"s3": {"addressing_style": "path"}}})
+    assert open_files("s3://b/churn").fs.config_kwargs["s3"] == {"addressing_style": "path"}
+    given = open_files("s3://b/churn", config_kwargs={"retries": {"max_attempts": 9}})
+    assert given.fs.config_kwargs == {
+        "max_pool_connections": 64,
+        "retries": {"max_attempts": 9},
+        "s3": {"addressing_style": "path"},
+    }
+    open_files("s3://b/churn", config_kwargs=None)
+
+
+def test_an_archive_that_is_none_is_told_with_its_place(tmp_path):
+    (tmp_path / "notes.zip").write_text("notes")
+    with pytest.raises(OSError, match=r"BadZipFile.*'zip://churn'"):
+        open_files("zip://churn", fo=str(tmp_path / "notes.zip"))
+
+
+def test_the_url_of_azure_with_its_account_is_the_same_place(azure):
+    url, options = azure
+    files = open_files(url, **options)
+    files.create("log/a.json", b"1")
+    container, _, path = url.removeprefix("abfs://").partition("/")
+    other = open_files(f"abfss://{container}@devstoreaccount1.dfs.core.windows.net/{path}", **options)
+    assert other.names("log") == ["a.json"]
+    assert other.read("log/a.json") == b"1"
+    other.below("log").create("b.json", b"2")
+    assert sorted(files.names("log")) == ["a.json", "b.json"]
+    assert other.url.startswith("abfss://container@devstoreaccount1")

@@ -1,5 +1,7 @@
+import functools
 import threading
 import time
+import weakref
 from concurrent import futures
 
 import pytest
@@ -95,3 +97,43 @@ def test_nothing_waits_longer_than_the_block():
         for number in range(20):
             some.submit(lambda number=number: (time.sleep(0.001), ended.append(number)))
     assert sorted(ended) == list(range(20))
+
+
+def test_what_cannot_begin_in_a_thread_is_done_once(monkeypatch):
+    """The pool queues work before it finds that no thread can be started."""
+    submit = futures.ThreadPoolExecutor.submit
+
+    def late_refusal(self, work):
+        submit(self, work)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(futures.ThreadPoolExecutor, "submit", late_refusal)
+    times = []
+
+    def fail():
+        times.append(1)
+        raise OSError("full")
+
+    with sending(2) as some:
+        failed = [some.submit(fail) for _ in range(50)]
+        for each in failed:
+            with pytest.raises(OSError, match="full"):
+                each.result(timeout=30)
+    assert len(times) == 50
+
+
+def test_what_failed_holds_nothing_of_what_was_to_be_sent():
+    class Large:
+        pass
+
+    held = weakref.WeakSet()
+
+    def fail(number):
+        content = Large()
+        held.add(content)
+        raise OSError(str(number))
+
+    with sending(4) as some:
+        failed = [some.submit(functools.partial(fail, number)) for number in range(20)]
+        assert [str(each.exception()) for each in failed] == [str(number) for number in range(20)]
+    assert len(held) == 0

@@ -38,7 +38,7 @@ class FakeFiles(Files):
         """Return the paths that `verb` was called with, in order."""
         return [path for done, path in self.calls if done == verb]
 
-    def forget(self):
+    def count_anew(self):
         """Start counting anew."""
         self.calls.clear()
         self.bytes_read = 0

@@ -623,7 +623,7 @@ def test_a_store_of_ten_thousand_saves_opens_with_few_reads_though_nothing_was_d
     for n in range(10_000):
         journal.append([{"record": f"record-{n}", "set": {"n": n}}], by="me")
     assert len(files.paths("log")) == 10_000
-    files.forget()
+    files.count_anew()
 
     assert len(records_in(files)) == 10_000
 

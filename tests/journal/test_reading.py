@@ -74,7 +74,7 @@ def test_a_store_without_folders_is_empty(journal):
 def test_refreshing_reads_new_names_only_and_says_which_records_they_speak_of(files, journal):
     put_logs(files, 1, 2)
     assert journal.refresh() == {"record-1", "record-2"}
-    files.forget()
+    files.count_anew()
 
     assert journal.refresh() == set()
     assert files.did("read") == []
@@ -336,7 +336,7 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(files, journal):
     assert numbers_in(journal) == [1, 3, 4]
     assert journal.problems.keys() == {log(2), pack(1, 10)}
     assert journal.problems[pack(1, 10)] == "is empty"
-    files.forget()
+    files.count_anew()
     journal.refresh()
     assert len(files.did("read")) == 2  # they may have been on their way here
 
@@ -406,7 +406,7 @@ def test_an_append_makes_one_file_and_reads_nothing(files, journal):
     put_logs(files, *range(10))
 
     for n in range(40):
-        files.forget()
+        files.count_anew()
         time = journal.append([{"record": "mine", "set": {"a": n}}], by="me")
 
         looked = [("names", "log")] if n in {0, 32} else []
@@ -417,7 +417,7 @@ def test_an_append_makes_one_file_and_reads_nothing(files, journal):
 
 def test_what_was_appended_is_not_read_again(files, journal):
     journal.append([{"record": "mine", "set": {"a": 1}}, {"record": "other", "delete": True}], by="me")
-    files.forget()
+    files.count_anew()
 
     assert journal.refresh() == set()
     assert files.did("read") == []

@@ -1,7 +1,9 @@
 """Saves with many files: they are sent at once, and what becomes of each is told."""
 
+import _thread
 import contextlib
 import threading
+import time
 
 import pytest
 
@@ -24,9 +26,10 @@ def far_away(monkeypatch):
         with open_write(self, path) as upload:
             yield upload
             if "artifacts/" in path and not upload.aborted:
-                meeting.wait(timeout=30)
+                meeting.wait(timeout=10)
 
     monkeypatch.setattr(LocalFiles, "together", TOGETHER)
+    monkeypatch.setattr(LocalFiles, "is_elsewhere", True)
     monkeypatch.setattr(LocalFiles, "open_write", slow)
     return meeting
 
@@ -67,6 +70,7 @@ class Noted:
 
 def test_one_that_fails_does_not_stop_the_others_and_is_saved_the_next_time(tmp_path, monkeypatch):
     monkeypatch.setattr(MemoryFiles, "together", TOGETHER)
+    monkeypatch.setattr(MemoryFiles, "is_elsewhere", True)
     create = MemoryFiles.create
     is_broken = True
 
@@ -96,6 +100,7 @@ def test_one_that_fails_does_not_stop_the_others_and_is_saved_the_next_time(tmp_
 
 def test_equal_content_in_one_save_is_sent_once(project, monkeypatch, tmp_path):
     monkeypatch.setattr(LocalFiles, "together", TOGETHER)
+    monkeypatch.setattr(LocalFiles, "is_elsewhere", True)
     exp = project.log("run")
     for number in range(TOGETHER):
         exp.log_artifact(f"report {number}", "the same", handler="text")
@@ -131,3 +136,51 @@ def test_two_hundred_artifacts_are_two_hundred_requests_and_one(s3, s3_server):
     assert [method for method, _ in s3_server.requests()] == ["PUT"] * 201
     found = Project(url, mode="r", **options)["run"]
     assert [found.load_artifact(f"report {number}") for number in range(0, 200, 20)] == [[n] for n in range(0, 200, 20)]
+
+
+def test_after_an_interrupted_save_the_next_one_saves_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(MemoryFiles, "together", 2)
+    monkeypatch.setattr(MemoryFiles, "is_elsewhere", True)
+    create = MemoryFiles.create
+    sent = []
+
+    def interrupt(self, path, data):
+        sent.append(path)
+        if len(sent) == 5:
+            _thread.interrupt_main()
+        time.sleep(0.01)
+        create(self, path, data)
+
+    monkeypatch.setattr(MemoryFiles, "create", interrupt)
+    url = f"memory://{tmp_path.name}/interrupted"
+    project = Project(url)
+    exp = project.log("run")
+    for number in range(40):
+        exp.log_artifact(f"report {number}", [number], handler="json")
+    with pytest.raises(KeyboardInterrupt):
+        project.save()
+    project.save()
+    assert not exp.dirty
+    found = Project(url, mode="r")["run"]
+    assert [found.load_artifact(f"report {number}") for number in range(40)] == [[n] for n in range(40)]
+
+
+def test_a_twin_whose_upload_fails_is_sent_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(MemoryFiles, "together", TOGETHER)
+    monkeypatch.setattr(MemoryFiles, "is_elsewhere", True)
+    create = MemoryFiles.create
+
+    def first_fails(self, path, data):
+        if "first" in path:
+            raise OSError("no space")
+        create(self, path, data)
+
+    monkeypatch.setattr(MemoryFiles, "create", first_fails)
+    url = f"memory://{tmp_path.name}/twins"
+    project = Project(url)
+    exp = project.log("run")
+    exp.log_artifact("first", "the same", handler="text")
+    exp.log_artifact("second", "the same", handler="text")
+    with pytest.raises(SaveError, match="all was saved but artifact 'first'"):
+        project.save()
+    assert Project(url, mode="r")["run"].load_artifact("second") == "the same"

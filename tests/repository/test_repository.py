@@ -628,3 +628,22 @@ def test_a_claim_is_one_request(s3, s3_server):
     repository.save()
     asked = s3_server.requests()
     assert [method for method, _ in asked] == ["PUT"] * 3, asked  # the claim, the file, the log file
+
+
+def test_an_artifact_of_a_test_is_promoted_too(tmp_path, folder):
+    project = Project(tmp_path / "churn")
+    with project.log("run") as exp, exp.log_test("women") as test:
+        test.log_artifact("report", {"auc": 0.9}, "json")
+    project.save()
+    repository = Repository(folder)
+    assert Project(tmp_path / "churn", mode="r")["run"].tests[0].promote_artifact(repository, "report") == 0
+    assert Repository(folder).load_artifact("report") == {"auc": 0.9}
+
+
+def test_an_experiment_elsewhere_is_promoted_to_a_repository_here(place, folder):
+    url, options = place
+    project = Project(url, **options)
+    project.log("run").log_artifact("model", {1, 2}, "pickle")
+    project.save()
+    Project(url, mode="r", **options)["run"].promote_artifact(Repository(folder), "model")
+    assert Repository(folder, mode="r").load_artifact("model") == {1, 2}

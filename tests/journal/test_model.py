@@ -10,6 +10,7 @@ from stepped import Crashed, Stage, SteppedFiles
 from lazytrack import naming
 from lazytrack.journal import Journal, packing
 from lazytrack.journal.fold import compact
+from lazytrack.progress import Progress
 
 pytestmark = pytest.mark.slow
 
@@ -329,13 +330,13 @@ def refresh_packs_first(journal):
     while True:
         packs = [f"packs/{name}" for name in journal.files.names("packs")]
         logs = [f"log/{name}" for name in journal.files.names("log")]
-        if not journal._read(logs, packs):
+        if not journal._read(logs, packs, Progress("testing")):
             return
 
 
 def refresh_once(journal):
     logs = [f"log/{name}" for name in journal.files.names("log")]
-    journal._read(logs, [f"packs/{name}" for name in journal.files.names("packs")])
+    journal._read(logs, [f"packs/{name}" for name in journal.files.names("packs")], Progress("testing"))
 
 
 class HastyFiles:

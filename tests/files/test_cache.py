@@ -409,3 +409,9 @@ def test_a_file_named_like_one_of_its_folders_does_not_lift_its_bound(cache, tmp
     for number in range(200):
         keep(cache, f"name {number}", bytes(9_000))
     assert size_of(cache) <= 1.1 * 10**6
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_that_measured_it(cache):
+    cache._lock.acquire()  # by a thread that does not exist in the child
+    keep(cache, "name", b"content")
+    assert content_of(cache, "name") == b"content"

@@ -25,8 +25,8 @@ class Catalog(Place):
         """Fields of records that are not saved."""
         self._sources: dict[int, Shelf] = {}
         """Where the files of those versions are that are copied from elsewhere, by the id of the object."""
-        self._claimed: set[int] = set()
-        """Ids of the objects whose number is theirs already."""
+        self._claimed: set[tuple[str, int]] = set()
+        """Names with numbers that are this process's own, and of no version yet."""
         self._moves: list[Move] = []
         """Of aliases, in their order, that are not saved."""
         self._doomed: set[str] = set()

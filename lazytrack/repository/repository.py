@@ -168,7 +168,6 @@ class Repository(Catalog):
             except BaseException:
                 self._new[name].pop(mine.version, None)
                 self._sources.pop(id(mine), None)
-                self._claimed.discard(id(mine))
                 raise
             return mine.version
 
@@ -272,6 +271,7 @@ class Repository(Catalog):
                 raise ValueError(f"version {artifact.version} of artifact {name!r} is what {listed(meant)} means")
             if artifact.dirty:
                 del self._new[name][artifact.version]
+                self._sources.pop(id(artifact), None)
             else:
                 self._doomed.add(record_of(name, artifact.version))
 

@@ -116,7 +116,7 @@ class _Save:
     def _claim(self, artifact: Artifact) -> None:
         """Make a version's number its own, or the next that is free."""
         repository = self.repository
-        if id(artifact) in repository._claimed:
+        if (artifact.name, artifact.version) in repository._claimed:  # by a save that failed
             return
         content = compose("claim", id=naming.unique(16), created_at=naming.iso(naming.now()))
         number, was_taken = artifact.version, False
@@ -124,7 +124,7 @@ class _Save:
             if not was_taken:  # others were faster: see how far they have come
                 repository.refresh()
                 was_taken = True
-            number = max(number, *repository._stored.get(artifact.name, {-1: None})) + 1
+            number = max([number, *repository._stored.get(artifact.name, ())]) + 1
         if number != artifact.version:
             versions = repository._new[artifact.name]
             del versions[artifact.version]
@@ -133,7 +133,7 @@ class _Save:
                 other.version, artifact.version = artifact.version, number
             artifact.version = number
             versions[number] = artifact
-        repository._claimed.add(id(artifact))
+        repository._claimed.add((artifact.name, number))
 
     # --- the log file ---
 
@@ -191,7 +191,7 @@ class _Save:
             del versions[artifact.version]
             if not versions:
                 del repository._new[artifact.name]
-            repository._claimed.discard(id(artifact))
+            repository._claimed.discard((artifact.name, artifact.version))
             repository._sources.pop(id(artifact), None)
             repository._take(stored.record)
             repository._stored[artifact.name][artifact.version] = artifact  # the one that a user may hold

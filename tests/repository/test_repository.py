@@ -122,6 +122,21 @@ def test_a_save_that_fails_keeps_its_number(repository, folder, monkeypatch):
     assert len(list((folder / "repository" / "log").iterdir())) == 1
 
 
+def test_a_number_that_was_claimed_for_what_was_given_up_is_used_for_the_next(repository, folder):
+    repository.log_artifact("report", {1}, "json")
+    with pytest.raises(SaveError, match="TypeError"):
+        repository.save()
+    repository.delete("report", 0)
+    other = Repository(folder)
+    other.log_artifact("report", "other")
+    other.save()
+    assert [a.version for a in other.artifacts] == [1]
+    assert repository.log_artifact("report", "mine") == 0
+    repository.save()
+    found = Repository(folder, mode="r")
+    assert [found.load_artifact("report", version=n) for n in (0, 1)] == ["mine", "other"]
+
+
 def test_one_that_cannot_be_written_does_not_stop_the_others(repository, folder):
     repository.log_artifact("good", 1, "json")
     repository.log_artifact("bad", {1, 2}, "json")
@@ -318,6 +333,19 @@ def test_a_deleted_version_is_gone_and_its_number_is_never_used_again(folder):
     assert [a.version for a in Repository(folder).artifacts] == [0, 1, 3]
     with pytest.raises(VersionNotFoundError):
         found.delete("report", 2)
+
+
+def test_when_all_versions_are_deleted_numbering_goes_on(folder):
+    repository, late = saved(folder, 1, 2), Repository(folder)
+    late.log_artifact("report", "late")
+    for number in range(2):
+        repository.delete("report", number)
+    repository.log_artifact("report", "next")
+    repository.save()
+    repository.delete("report", 2)
+    repository.save()
+    late.save()
+    assert [(a.version, a.alias) for a in Repository(folder).artifacts] == [(3, "text")]
 
 
 def test_what_an_alias_means_is_not_deleted(folder):

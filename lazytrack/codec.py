@@ -396,6 +396,15 @@ def parse_time(value: str) -> datetime:
         raise ValueError(f"{value!r} is no time in UTC") from error
 
 
+def is_time(value: object) -> bool:
+    """Tell whether a stored value, which a stranger may have written, is a time that can be read."""
+    try:
+        parse_time(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 def moment(value: Any, what: str) -> datetime:
     """Return a time that a user gave; one without a zone is taken as UTC.
 

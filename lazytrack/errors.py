@@ -25,6 +25,11 @@ Each also derives from the builtin exception it refines, so ``except OSError`` a
 """
 
 
+def reason(error: BaseException) -> str:
+    """Return an error as it is told within another one."""
+    return f"{type(error).__name__}: {error}"
+
+
 class LazytrackError(Exception):
     """Base of every exception lazytrack raises of its own."""
 

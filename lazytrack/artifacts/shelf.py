@@ -171,17 +171,12 @@ class Shelf:
         """
         if isinstance(artifact, UnreadableArtifact):
             raise ArtifactLoadError(f"artifact {artifact.name!r} cannot be read here: {artifact.reason}")
-        stored = artifact.stored
-        if stored is None:
-            raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet: save the project first")
-        _check_path(stored.path, ARTIFACTS)
-        what = f"artifact {artifact.name!r}"
-        with self._opened(stored, what, f"loading {artifact.name}") as raw:
+        with self._opened(artifact) as (raw, where):
             try:
                 with text_or_bytes(raw, binary=artifact.binary) as buf:
                     return artifact.load(buf, **kwargs)
             except Exception as error:
-                error.add_note(f"while the handler {artifact.alias!r} read {what} from {self.where(stored.path)}")
+                error.add_note(f"while the handler {artifact.alias!r} read artifact {artifact.name!r} from {where}")
                 raise
 
     def text(self, artifact: Artifact) -> str:
@@ -192,30 +187,29 @@ class Shelf:
         ArtifactLoadError
             When its file is gone, holds other bytes, or no text.
         """
-        stored = artifact.stored
-        if stored is None:
-            raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet")
-        _check_path(stored.path, ARTIFACTS)
-        what = f"artifact {artifact.name!r}"
         try:
-            with self._opened(stored, what, f"loading {artifact.name}") as raw:
+            with self._opened(artifact) as (raw, _):
                 return raw.read().decode()
         except UnicodeDecodeError as error:
-            raise ArtifactLoadError(f"the file of {what} is no text in UTF-8: {error}") from error
+            raise ArtifactLoadError(f"the file of artifact {artifact.name!r} is no text in UTF-8: {error}") from error
 
     @contextlib.contextmanager
-    def _opened(self, stored: StoredFile, what: str, doing: str) -> Iterator[IO[bytes]]:
-        """Open a file whose bytes are those that were saved.
+    def _opened(self, artifact: Artifact) -> Iterator[tuple[IO[bytes], str]]:
+        """Open an artifact's file, whose bytes are those that were saved, and tell where it is.
 
         The same open file is checked and then read: one put in its place in between is not looked at.
         """
+        stored, what = artifact.stored, f"artifact {artifact.name!r}"
+        if stored is None:
+            raise ArtifactLoadError(f"{what} is not saved yet: save the project first")
+        _check_path(stored.path, ARTIFACTS)
         for is_last in (False, True):
-            with Progress(doing, size=stored.size) as progress:
+            with Progress(f"loading {artifact.name}", size=stored.size) as progress:
                 raw = self.open(stored.path, what, told=progress.add_bytes)
             with raw:
                 if (found := _digest(raw)) == stored.sha256:
                     raw.seek(0)
-                    yield raw
+                    yield raw, self.where(stored.path)
                     return
             # A copy that is kept nearer may be of a time when the file was damaged.
             if not self.forget(stored.path) or is_last:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from lazytrack.files.base import Files, Stat, Upload, is_of_the_file
-from lazytrack.files.sending import Sending
+from lazytrack.files.sending import Sending, threads_for
 
 if TYPE_CHECKING:
     from lazytrack.files.cache import Cache
@@ -26,6 +26,7 @@ __all__ = [
     "protocol",
     "relative",
     "split",
+    "threads_for",
 ]
 
 _REMOTE = "lazytrack.files.remote"

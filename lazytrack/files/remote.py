@@ -99,8 +99,8 @@ class RemoteFiles(Files):
             self._check(protocol, options)
             connection = Connection(protocol, self.usual(options))
         self._connection = connection
-        self._root = folder.strip("/")
-        self.url = f"{protocol}://{self._root}"
+        self._place = self._root = folder.strip("/")
+        self.url = f"{protocol}://{self._place}"
         self._protocol = protocol
         try:
             self.fs  # noqa: B018  (bad options are refused at once)
@@ -128,7 +128,7 @@ class RemoteFiles(Files):
         return f"{self.url} {hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"  # they may hold secrets
 
     def below(self, folder: str) -> "RemoteFiles":
-        return type(self)(self._path(folder), protocol=self._protocol, connection=self._connection)
+        return type(self)(f"{self._place}/{folder}", protocol=self._protocol, connection=self._connection)
 
     def read(self, path: str, *, limit: int | None = None) -> bytes:
         with _os_errors(self.url):
@@ -261,12 +261,8 @@ class ReadFiles(RemoteFiles):
 
     def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
         super().__init__(folder, protocol=protocol, connection=connection, **options)
-        self._place = folder.rstrip("/")
         if protocol in {"http", "https"}:
             self._root = self.url
-
-    def below(self, folder: str) -> "ReadFiles":
-        return ReadFiles(f"{self._place}/{folder}", protocol=self._protocol, connection=self._connection)
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         # A web server may send all of a file, whatever part of it is asked for.
@@ -301,16 +297,11 @@ class PortableFiles(RemoteFiles):
     """
 
     def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
-        self._place = folder.rstrip("/")
-        url = f"{protocol}://{self._place}"
-        kind = _kind(protocol, options)
-        from_url = kind._get_kwargs_from_urls(url)  # noqa: SLF001  (of every filesystem)
-        super().__init__(folder, protocol=protocol, connection=connection, **{**from_url, **options})
-        self.url, self._root = url, kind._strip_protocol(url)  # noqa: SLF001  (of every filesystem)
-
-    def below(self, folder: str) -> "PortableFiles":
-        place = f"{self._place}/{folder}"
-        return PortableFiles(place, protocol=self._protocol, connection=self._connection)
+        place = folder.rstrip("/")
+        url = f"{protocol}://{place}"
+        root, options = _read_url(protocol, url, options)
+        super().__init__(folder, protocol=protocol, connection=connection, **options)
+        self._place, self.url, self._root = place, url, root
 
     def create(self, path: str, data: bytes) -> None:
         self._make_folder(path)
@@ -389,16 +380,15 @@ class AzureFiles(ObjectFiles):
     """Files in a container of Azure's blob storage; the URL may name the account too."""
 
     def __init__(self, folder: str, *, protocol: str, connection: Connection | None = None, **options: Any) -> None:
-        self._place = folder.strip("/")
-        url = f"{protocol}://{self._place}"
-        kind = _kind(protocol, options)
-        from_url = kind._get_kwargs_from_urls(url)  # noqa: SLF001  (of every filesystem)
-        super().__init__(folder, protocol=protocol, connection=connection, **{**from_url, **options})
-        self._root = kind._strip_protocol(url).strip("/")  # noqa: SLF001  (of every filesystem)
+        root, options = _read_url(protocol, f"{protocol}://{folder.strip('/')}", options)
+        super().__init__(folder, protocol=protocol, connection=connection, **options)
+        self._root = root.strip("/")
 
-    def below(self, folder: str) -> "AzureFiles":
-        place = f"{self._place}/{folder}"
-        return AzureFiles(place, protocol=self._protocol, connection=self._connection)
+
+def _read_url(protocol: str, url: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return what a filesystem calls the folder at a URL, and its options with those that the URL names."""
+    kind = _kind(protocol, given)
+    return kind._strip_protocol(url), {**kind._get_kwargs_from_urls(url), **given}  # noqa: SLF001  (of each of them)
 
 
 def _kind(protocol: str, given: Mapping[str, Any]) -> Any:

@@ -8,10 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+from lazytrack.files.base import Files
 from lazytrack.progress import Progress
 
 _WAITING_BYTES = 32 * 2**20
 """So much may wait in memory for its turn."""
+
+
+def threads_for(*places: Files) -> int:
+    """Return how many files are best copied at once between places: as many as the slowest that is elsewhere takes."""
+    return min((files.together for files in places if files.is_elsewhere), default=1)
 
 
 class Sending:

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from lazytrack import naming
-from lazytrack.artifacts import Artifact, Shelf, check_environment
+from lazytrack.artifacts import Artifact, Shelf
 from lazytrack.artifacts.entries import to_dict
-from lazytrack.artifacts.trust import check_trust
+from lazytrack.artifacts.loading import load
 from lazytrack.errors import ArtifactLoadError
 from lazytrack.repository.place import Place
-from lazytrack.repository.versions import HISTORY, Move, aliases_of, choose, is_expired, record_of
+from lazytrack.repository.versions import HISTORY, Move, aliases_of, choose, record_of
 
 
 class Catalog(Place):
@@ -76,25 +75,8 @@ class Catalog(Place):
         artifact = self._version(name, version, match)
         if artifact.dirty:
             raise ArtifactLoadError(f"artifact {name!r} is not saved yet: save the repository, then load it")
-        if not trust:
-            check_trust(artifact)
-        if artifact.output_only:
-            warnings.warn(
-                f"artifact {name!r} is kept by the handler {artifact.alias!r}, which only writes: "
-                "it may not come back as the object it was",
-                UserWarning,
-                stacklevel=2,
-            )
-        if is_expired(artifact, naming.now()):
-            warnings.warn(
-                f"version {artifact.version} of artifact {name!r} expired at {naming.iso(artifact.expiry)}: "  # type: ignore[arg-type]
-                "it should not be used any more",
-                UserWarning,
-                stacklevel=2,
-            )
-        if validate:
-            check_environment(artifact)
-        return self._shelf.read(artifact, **kwargs)
+        what = f"version {artifact.version} of artifact {name!r}"
+        return load(artifact, self._shelf, kwargs, what=what, validate=validate, trust=trust)
 
     def get_artifact_metadata(
         self, name: str, version: int | datetime | str | None = None, match: str = "exact"

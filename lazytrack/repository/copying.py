@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 from lazytrack import naming
 from lazytrack.artifacts import Artifact
-from lazytrack.errors import ArtifactError, ArtifactLoadError, SaveError
-from lazytrack.files import Sending
+from lazytrack.errors import ArtifactError, ArtifactLoadError, SaveError, reason
+from lazytrack.files import Sending, threads_for
 from lazytrack.journal import write_head
 from lazytrack.journal.document import compose
 from lazytrack.progress import Progress
-from lazytrack.repository.saving import reason
 from lazytrack.repository.versions import ALIAS, aliases_of, claim_of, record_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def save_copies(target: "Repository", versions: list[Artifact], source: "Reposit
         target._head = write_head(target._files, target._head_name, kind="repository")
         with (
             Progress(f"copying to {target.fpath}", files=len(versions)) as progress,
-            Sending(min(target._files.together, source._files.together), progress) as sending,
+            Sending(threads_for(target._files, source._files), progress) as sending,
         ):
             copies = []
             for artifact in versions:

@@ -121,7 +121,7 @@ class Place:
             reason = "is incomplete: no file that is there says what it is"
         elif record != record_of(name, int(record.rpartition("/")[2])):
             reason = f"says it is a version of {name!r:.50}, which it cannot be"
-        elif "expiry" in fields and not _is_time(fields["expiry"]):
+        elif "expiry" in fields and not codec.is_time(fields["expiry"]):
             reason = f"says it expires at {fields['expiry']!r:.50}, which is no time"
         else:
             self._damaged.pop(f"record {record}", None)
@@ -138,11 +138,3 @@ def aliases_in(fields: Mapping[str, Any]) -> dict[str, int]:
     """Return each alias with its version, of those that the fields of a record say."""
     found = {field[len(ALIAS) :]: value for field, value in fields.items() if field.startswith(ALIAS)}
     return {alias: value for alias, value in found.items() if type(value) is int}
-
-
-def _is_time(value: object) -> bool:
-    try:
-        codec.parse_time(value)  # type: ignore[arg-type]  # whatever a stranger wrote
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -7,7 +7,7 @@ import attrs
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, StoredFile, to_entry
 from lazytrack.artifacts.trust import is_trusted, signed
-from lazytrack.errors import SaveError
+from lazytrack.errors import SaveError, reason
 from lazytrack.files import Sending
 from lazytrack.journal import write_head
 from lazytrack.journal.document import compose
@@ -88,8 +88,6 @@ class _Save:
                 try:
                     self._claim(artifact)
                     begun.append((artifact, self._stored(artifact, sending)))
-                except SaveError:
-                    raise
                 except Exception as error:  # noqa: BLE001  (a handler may raise anything)
                     self.failed.append((artifact, error))
             for artifact, stored in begun:
@@ -211,8 +209,3 @@ class _Save:
         repository._notes = {}
         repository._doomed = set()
         repository._moves = [move for move in repository._moves if move not in done]
-
-
-def reason(error: BaseException) -> str:
-    """Return an error as it is told within another one."""
-    return f"{type(error).__name__}: {error}"

@@ -156,7 +156,7 @@ class Catalog(Owner):
                 continue
             if created_at is None:
                 problems[f"record {record}"] = "is incomplete: no file that is there says when it was created"
-            elif not _is_time(created_at):
+            elif not codec.is_time(created_at):
                 problems[f"record {record}"] = f"says it was created at {created_at!r:.50}, which is no time"
         return problems
 
@@ -277,11 +277,3 @@ class Catalog(Owner):
             with self._lock:
                 found = self._experiments.setdefault(slug, loaded)
         return found
-
-
-def _is_time(value: object) -> bool:
-    try:
-        codec.parse_time(value)  # type: ignore[arg-type]  # whatever a stranger wrote
-    except (ValueError, TypeError):
-        return False
-    return True

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.artifacts import Artifact, Shelf, StoredFile, check_environment, from_entry, get_handler, handler_for
+from lazytrack.artifacts import Artifact, Shelf, StoredFile, from_entry, get_handler, handler_for
 from lazytrack.artifacts.entries import stored_in, to_dict
-from lazytrack.artifacts.trust import check_trust
+from lazytrack.artifacts.loading import load, warn_output_only
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
 from lazytrack.series import SERIES, Stock
 from lazytrack.tracking.ledger import Ledger
@@ -165,7 +165,7 @@ class Logged:
             artifact = handler_class.construct(
                 name=name, value=value, fname=fname, expiry=expires, writer_kwargs=kwargs, version=version
             )
-            _warn_output_only(artifact, "cannot be loaded back later")
+            warn_output_only(artifact, "cannot be loaded back later", stacklevel=3)
             self._ledger.note(f"{self._prefix}artifacts.{name}")
             artifacts[name] = artifact
 
@@ -200,18 +200,8 @@ class Logged:
             )
         if artifact.dirty:
             raise ArtifactLoadError(f"artifact {name!r} is not saved yet: save the project, then load it")
-        if not trust:
-            check_trust(artifact)
-        _warn_output_only(artifact, "may not come back as the object it was")
-        if artifact.expiry is not None and artifact.expiry <= naming.now():
-            warnings.warn(
-                f"artifact {name!r} expired at {naming.iso(artifact.expiry)}: it should not be used any more",
-                UserWarning,
-                stacklevel=2,
-            )
-        if validate:
-            check_environment(artifact)
-        return self._whole._owner._shelf_of(artifact).read(artifact, **kwargs)
+        shelf = self._whole._owner._shelf_of(artifact)
+        return load(artifact, shelf, kwargs, what=f"artifact {name!r}", validate=validate, trust=trust)
 
     def promote_artifact(self, repository: "Promoting", name: str) -> int:
         """Make an artifact the next version of its name in a repository, wherever that is.
@@ -387,13 +377,3 @@ def files_of(field: str, value: Any, record: str) -> list[StoredFile]:
         return [StoredFile(path=s.path, sha256=s.sha256, size=s.size, record=record, field=field) for s in segments]
     file = artifact_file(field, value, record)
     return [] if file is None else [file]
-
-
-def _warn_output_only(artifact: Artifact, consequence: str) -> None:
-    if artifact.output_only:
-        warnings.warn(
-            f"artifact {artifact.name!r} is kept by the handler {artifact.alias!r}, which only writes: "
-            f"it {consequence}",
-            UserWarning,
-            stacklevel=3,
-        )

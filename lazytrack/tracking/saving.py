@@ -1,11 +1,11 @@
 """One save: what has changed becomes files, then one log file; what fails becomes dirty again."""
 
-from lazytrack.errors import SaveError
+from lazytrack.errors import SaveError, reason
 from lazytrack.files import Files
 from lazytrack.journal import Head, Patch, write_head
 from lazytrack.tracking.changes import Changes
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.transfers import Outcome, copy_files, reason, sending_for, write_files
+from lazytrack.tracking.transfers import Outcome, copy_files, sending_for, write_files
 
 
 def make_head(files: Files, name: str) -> Head:

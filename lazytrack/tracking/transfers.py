@@ -12,8 +12,8 @@ from lazytrack import codec
 from lazytrack.artifacts import Artifact, StoredFile, to_entry
 from lazytrack.artifacts.shelf import ARTIFACTS
 from lazytrack.artifacts.trust import is_trusted, signed
-from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError
-from lazytrack.files import Sending
+from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError, reason
+from lazytrack.files import Sending, threads_for
 from lazytrack.journal import Patch
 from lazytrack.progress import Progress
 from lazytrack.series import FOLDER, SERIES, Written
@@ -68,8 +68,7 @@ class Outcome:
 @contextlib.contextmanager
 def sending_for(owner: Owner, living: list[Changes]) -> Iterator[Sending]:
     """Have files sent at once, where the storage takes that, and show how far it has come."""
-    places = [place._files for place in (owner, *owner._elsewhere.values())]
-    threads = min((files.together for files in places if files.is_elsewhere), default=1)
+    threads = threads_for(*(place._files for place in (owner, *owner._elsewhere.values())))
     count = sum(len(changes.artifacts) + (changes.taken is not None) for changes in living) + len(owner._elsewhere)
     with Progress(f"saving {owner.fpath}", files=count) as progress, Sending(threads, progress) as sending:
         yield sending
@@ -183,8 +182,3 @@ def _copy_file(owner: Owner, file: StoredFile, outcome: Outcome, sending: Sendin
         owner._shelf.copy(file, source._shelf, folder, told=sending.progress.add_bytes)
         outcome.copied.append(file)
         sending.progress.add_file()
-
-
-def reason(error: BaseException) -> str:
-    """Return an error as it is told within another one."""
-    return f"{type(error).__name__}: {error}"

@@ -72,12 +72,11 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         When the library that speaks the protocol is not installed; the message says how.
     """
     path = os.fspath(url)
+    _refuse_cut(path)
     scheme, rest = _protocol(path)
     given = _PROTOCOL.match(path)
     if scheme in _CACHES or (given and (given[0].endswith("::") or ("::" in rest and scheme not in _LOCAL))):
         raise ValueError(f"cannot keep a store at the chained URL {path!r}: give that of the storage itself")
-    if given is None and (cut := _CUT.match(path)) and cut[1].lower() in _ADAPTERS:
-        raise ValueError(f"cannot keep a store at {path!r}: {cut[1]}://{path[cut.end() :]} is a URL, which is no Path")
     if scheme in _LOCAL or scheme == "memory":
         if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
             raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
@@ -138,7 +137,14 @@ def open_private(folder: str) -> Files:
 
 
 def split(url: str) -> tuple[str, str]:
-    """Return a URL's folder and the name in it: ``("s3://b/churn", "project.json")``."""
+    """Return a URL's folder and the name in it: ``("s3://b/churn", "project.json")``.
+
+    Raises
+    ------
+    ValueError
+        When it is a URL that was made a path.
+    """
+    _refuse_cut(url)
     scheme, rest = _protocol(url)
     if scheme in _LOCAL:
         return os.path.split(os.path.abspath(rest))
@@ -175,6 +181,12 @@ def join(folder: str, path: str) -> str:
     if scheme in _LOCAL:
         return os.path.normpath(os.path.join(start, path))
     return folder[: len(folder) - len(start)] + posixpath.normpath(posixpath.join(start, path))
+
+
+def _refuse_cut(path: str) -> None:
+    """Refuse a URL that was made a path, which has lost a slash and would be a folder here."""
+    if (cut := _CUT.match(path)) and cut[1].lower() in _ADAPTERS:
+        raise ValueError(f"cannot keep a store at {path!r}: {cut[1]}://{path[cut.end() :]} is a URL, which is no Path")
 
 
 def _protocol(url: str) -> tuple[str, str]:

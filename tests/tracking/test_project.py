@@ -10,7 +10,7 @@ from typing import ClassVar
 import attrs
 import pytest
 
-from lazytrack import Project
+from lazytrack import Project, Repository
 from lazytrack.artifacts import Artifact
 from lazytrack.errors import FormatError, ReadOnlyError, RecordDeletedError, SaveError, StoreWarning
 from lazytrack.files.local import LocalFiles
@@ -647,6 +647,14 @@ def test_an_option_that_the_filesystem_does_not_have_is_refused_by_name(folder):
         Project(folder, atuhor="dana")
     with pytest.raises(TypeError, match="no option 'mod'"):
         Project("memory://somewhere", mod="r")
+
+
+@pytest.mark.parametrize("kind", [Project, Repository])
+@pytest.mark.parametrize("path", ["s3:/bucket/churn", Path("gs://bucket/churn/project.json")])
+def test_a_url_that_was_made_a_path_is_no_folder_here(path, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"(s3|gs)://bucket/churn.* is a URL, which is no Path"):
+        kind(path)
 
 
 @pytest.mark.parametrize("path", ["", ".json", "somewhere/.json", "s3://", "s3:///", "memory://", "file://"])

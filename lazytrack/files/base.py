@@ -27,10 +27,13 @@ class Stat:
         In bytes.
     modified
         Seconds since 1970 on the storage's own clock; compare it only with another one of the same storage.
+    etag
+        What the storage calls this content, where it says so.
     """
 
     size: int
     modified: float
+    etag: str | None = None
 
 
 class Upload(io.RawIOBase):
@@ -189,6 +192,13 @@ class Files(abc.ABC):
         """
 
     @abc.abstractmethod
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        """Yield every file below `folder`, at any depth and hidden ones too, with its size and time, listed now.
+
+        Links are not followed: each is a file of its own.
+        """
+
+    @abc.abstractmethod
     def stat(self, path: str) -> Stat:
         """Return a file's size and time.
 
@@ -201,6 +211,9 @@ class Files(abc.ABC):
     @abc.abstractmethod
     def remove(self, paths: Iterable[str]) -> None:
         """Delete files; one that is gone already is no error."""
+
+    def prune(self, paths: Iterable[str]) -> None:
+        """Delete the folders that deleted files have left empty, on a filesystem that has folders."""
 
     @abc.abstractmethod
     def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:

@@ -234,6 +234,9 @@ class CachedFiles(Files):
     def names(self, folder: str) -> list[str]:
         return self._origin.names(folder)
 
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        return self._origin.walk(folder)
+
     def stat(self, path: str) -> Stat:
         return self._origin.stat(path)
 
@@ -242,6 +245,9 @@ class CachedFiles(Files):
         self._origin.remove(gone)
         for path in gone:
             self._cache.drop(self._name(path))
+
+    def prune(self, paths: Iterable[str]) -> None:
+        self._origin.prune(paths)
 
     def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:
         if not self._is_kept(path):

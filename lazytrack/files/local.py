@@ -80,16 +80,39 @@ class LocalFiles(Files):
         except FileNotFoundError:
             return []
 
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        inside = [folder]
+        while inside:
+            folder = inside.pop()
+            try:
+                with os.scandir(self._path(folder)) as entries:
+                    for entry in entries:
+                        path = f"{folder}/{entry.name}" if folder else entry.name
+                        if entry.is_dir(follow_symlinks=False):
+                            inside.append(path)
+                            continue
+                        with contextlib.suppress(FileNotFoundError):  # it has just been deleted
+                            yield path, _stat(entry.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue
+
     def stat(self, path: str) -> Stat:
-        found = os.stat(self._path(path))
-        # A file gets its content before it gets its name. What counts is since when it can be seen, and a rename
-        # changes the time of the inode; where it does not, the time of the content has to do.
-        return Stat(size=found.st_size, modified=max(found.st_mtime, found.st_ctime))
+        return _stat(os.stat(self._path(path)))
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(path))
+
+    def prune(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            folder = os.path.dirname(path)
+            while folder:
+                try:
+                    os.rmdir(self._path(folder))  # refused where there is something in it
+                except OSError:
+                    break
+                folder = os.path.dirname(folder)
 
     def open_read(self, path: str, *, told: Callable[[int], None] | None = None) -> BinaryIO:  # noqa: ARG002  (it is here)
         return open(self._path(path), "rb", opener=_open_regular)
@@ -157,6 +180,12 @@ class LocalFiles(Files):
 
     def _path(self, path: str) -> str:
         return os.path.join(self.url, path)
+
+
+def _stat(found: os.stat_result) -> Stat:
+    # A file gets its content before it gets its name. What counts is since when it can be seen, and a rename changes
+    # the time of the inode; where it does not, the time of the content has to do.
+    return Stat(size=found.st_size, modified=max(found.st_mtime, found.st_ctime))
 
 
 def _open_regular(path: str, flags: int) -> int:

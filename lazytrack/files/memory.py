@@ -64,6 +64,12 @@ class MemoryFiles(Files):
             inside = [path[len(prefix) :] for path in self._fs.store if path.startswith(prefix)]
         return [name for name in inside if "/" not in name and not name.startswith(".")]
 
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        prefix, start = self._path(folder) + "/", len(self._path("")) + 1
+        with _lock:
+            found = [(path[start:], self.stat(path[start:])) for path in self._fs.store if path.startswith(prefix)]
+        yield from found
+
     def stat(self, path: str) -> Stat:
         with _lock:
             info = self._fs.info(self._path(path))

@@ -28,6 +28,8 @@ _PLAIN = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryEr
 """Errors that say what is wrong, whatever else they say."""
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """What filesystems call the time of a file."""
+_ETAGS = ("ETag", "etag", "e_tag")
+"""What they call what tells one content of a file from another."""
 _ADDRESS = ("endpoint_url", "client_kwargs", "profile", "account_name", "account_host", "connection_string", "fo")
 """Options that tell which storage is meant."""
 _ADDRESS_VARIABLES = (
@@ -203,12 +205,29 @@ class RemoteFiles(Files):
             return []
         return [entry["name"] for entry in entries if entry["type"] == "file"]
 
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        inside = [folder]
+        while inside:
+            folder = inside.pop()
+            try:
+                with _os_errors(self.url):
+                    entries = self.fs.ls(self._path(folder), detail=True, refresh=True)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            for entry in entries:
+                name = entry["name"].rstrip("/").rpartition("/")[2]
+                path = f"{folder}/{name}" if folder else name
+                if entry["type"] == "directory":
+                    inside.append(path)
+                else:
+                    yield path, self.stat(path) if entry.get("size") is None else _stat(entry)
+
     def stat(self, path: str) -> Stat:
         with _os_errors(self.url):
             info = self.fs.info(self._path(path))
         if info["type"] != "file":
             raise FileNotFoundError(errno.ENOENT, "there is no such file", f"{self.url}/{path}")
-        return Stat(size=info["size"], modified=_modified(info))
+        return _stat(info)
 
     def remove(self, paths: Iterable[str]) -> None:
         wanted = [self._path(path) for path in paths]
@@ -341,21 +360,35 @@ class ObjectFiles(RemoteFiles):
         options.check(given, options.taken_to_make(_kind(protocol, given)), exhaustive=False)
 
     def _list(self, prefix: str) -> list[str]:
-        # From the bucket on, by prefix: that is one request for a thousand names, also where there are none.
-        bucket, _, key = prefix.partition("/")
-        found = list(self.fs.find(bucket, prefix=key))
-        if found and not found[0].startswith(f"{bucket}/"):  # that must not read as an empty folder
-            raise OSError(errno.EIO, f"lists {found[0]!r} where {bucket!r} was asked for", self.url)
-        return found
+        return list(self._find(prefix))
+
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        start = len(self._path("")) + 1
+        with _os_errors(self.url):
+            found = self._find(f"{self._path(folder)}/")
+        for path, info in found.items():
+            if path.startswith(f"{self._path(folder)}/"):  # some leave the last slash away when they look
+                yield path[start:], _stat(info)
 
     def stat(self, path: str) -> Stat:
         # Asking for one object's properties is more than one request on some.
-        bucket, _, key = self._path(path).partition("/")
         with _os_errors(self.url):
-            found = self.fs.find(bucket, prefix=key, detail=True).get(f"{bucket}/{key}")
+            found = self._find(self._path(path)).get(self._path(path))
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "there is no such file", f"{self.url}/{path}")
-        return Stat(size=found["size"], modified=_modified(found))
+        return _stat(found)
+
+    def _find(self, prefix: str) -> dict[str, Any]:
+        """Return what there is of each object whose path begins with `prefix`.
+
+        It is asked for from the bucket on: that is one request for a thousand names, also where there are none.
+        """
+        bucket, _, key = prefix.partition("/")
+        found: dict[str, Any] = self.fs.find(bucket, prefix=key, detail=True)
+        if (first := next(iter(found), None)) is not None and not first.startswith(f"{bucket}/"):
+            # That must not read as an empty folder.
+            raise OSError(errno.EIO, f"lists {first!r} where {bucket!r} was asked for", self.url)
+        return found
 
 
 class S3Files(ObjectFiles):
@@ -501,6 +534,11 @@ def _status(error: BaseException | None) -> int | None:
                 return int(getattr(error, name))
         error = error.__cause__ or error.__context__
     return None
+
+
+def _stat(info: dict[str, Any]) -> Stat:
+    etag = next((str(info[key]).strip('"') for key in _ETAGS if info.get(key)), None)
+    return Stat(size=info["size"], modified=_modified(info), etag=etag)
 
 
 def _modified(info: dict[str, Any]) -> float:

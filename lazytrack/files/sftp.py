@@ -115,10 +115,36 @@ class SFTPFiles(Files):
         files = [entry for entry in entries if not stat.S_ISDIR(entry.st_mode or 0)]
         return [entry.filename for entry in files if not entry.filename.startswith(".")]
 
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        inside = [folder]
+        while inside:
+            folder = inside.pop()
+            try:
+                with self._errors(folder):
+                    entries = self.fs.ftp.listdir_attr(self._path(folder))
+            except FileNotFoundError:
+                continue
+            for entry in entries:
+                path = f"{folder}/{entry.filename}" if folder else entry.filename
+                if stat.S_ISDIR(entry.st_mode or 0):
+                    inside.append(path)
+                else:
+                    yield path, Stat(size=entry.st_size, modified=float(entry.st_mtime))
+
     def stat(self, path: str) -> Stat:
         with self._errors(path):
             found = self.fs.ftp.stat(self._path(path))
         return Stat(size=found.st_size, modified=float(found.st_mtime))
+
+    def prune(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            folder = posixpath.dirname(path)
+            while folder:
+                try:
+                    self.fs.ftp.rmdir(self._path(folder))  # refused where there is something in it
+                except OSError:
+                    break
+                folder = posixpath.dirname(folder)
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:

@@ -57,6 +57,10 @@ CONTENTS = {
 """What the reading part of the suite expects in the folder."""
 
 
+def _numbered(first: int, end: int) -> list[str]:
+    return [f"{number}.json" for number in range(first, end)]
+
+
 class ReadingTests:
     """What is relied on where a store is read, also where it cannot be written.
 
@@ -106,11 +110,19 @@ class ReadingTests:
         assert filled.names("lo") == []
 
     def test_a_listing_shows_files_of_this_folder_alone(self, filled: Files) -> None:
-        assert sorted(filled.names("log")) == [f"{number}.json" for number in range(5)]
+        assert sorted(filled.names("log")) == _numbered(0, 5)
         assert filled.names("log/deep") == ["d.json"]
         assert sorted(filled.names("names")) == sorted(PLAIN_NAMES)
         assert sorted(filled.names("")) == sorted(path for path in CONTENTS if "/" not in path)
-        assert sorted(filled.below("log").names("")) == [f"{number}.json" for number in range(5)]
+        assert sorted(filled.below("log").names("")) == _numbered(0, 5)
+
+    def test_walking_finds_every_file_at_any_depth(self, filled: Files) -> None:
+        assert {path: stat.size for path, stat in filled.walk()} == {p: len(c) for p, c in CONTENTS.items()}
+        assert sorted(path for path, _ in filled.walk("log")) == sorted(p for p in CONTENTS if p.startswith("log/"))
+        assert sorted(path for path, _ in filled.below("log").walk()) == [*_numbered(0, 5), "deep/d.json"]
+        assert list(filled.walk("nowhere")) == []
+        for path, stat in filled.walk("log/deep"):
+            assert stat.modified == filled.stat(path).modified
 
     def test_an_open_file_can_be_searched(self, filled: Files) -> None:
         with filled.open_read("a.json") as file:
@@ -307,13 +319,14 @@ class FilesTests(ReadingTests):
         files.create("log/.hidden", b"1")
         files.create("log/shown", b"1")
         assert files.names("log") == ["shown"]
+        assert sorted(path for path, _ in files.walk()) == ["log/.hidden", "log/shown"]
 
     # --- stat and remove ---
 
     def test_stat_tells_the_size_and_the_same_time_whenever_it_is_asked(self, files: Files) -> None:
         files.create("a.json", b"12345")
         stat = files.stat("a.json")
-        assert stat == Stat(size=5, modified=stat.modified)
+        assert stat == Stat(size=5, modified=stat.modified, etag=stat.etag)
         assert type(stat.modified) is float
         assert files.stat("a.json") == stat
         with files.open_write("b.bin") as upload:
@@ -329,6 +342,15 @@ class FilesTests(ReadingTests):
         assert sorted(files.names("log")) == ["a", "c"]
         with pytest.raises(FileNotFoundError):
             files.read("log/b")
+
+    def test_folders_that_are_left_empty_can_go_and_others_stay(self, files: Files) -> None:
+        for path in ("a/b/c/1.json", "a/b/2.json", "a/d/3.json"):
+            files.create(path, b"1")
+        files.remove(["a/b/c/1.json", "a/d/3.json"])
+        files.prune(["a/b/c/1.json", "a/d/3.json"])
+        assert [path for path, _ in files.walk()] == ["a/b/2.json"]
+        files.create("a/b/c/1.json", b"again")
+        assert files.read("a/b/c/1.json") == b"again"
 
     def test_removing_what_is_gone_is_no_error_and_does_not_keep_the_others(self, files: Files) -> None:
         files.create("log/a", b"1")

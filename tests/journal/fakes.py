@@ -1,6 +1,6 @@
 """A storage in memory whose clock and faults a test controls, and which notes every call."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
@@ -64,6 +64,9 @@ class FakeFiles(Files):
     def names(self, folder: str) -> list[str]:
         self._note("names", folder)
         return list(self.folders.get(folder, ()))
+
+    def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        raise NotImplementedError
 
     def stat(self, path: str) -> Stat:
         self._note("stat", path)

@@ -4,13 +4,29 @@ import abc
 import contextlib
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import IO, Any, ClassVar, Self
 
 import attrs
 
 from lazytrack import naming
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """How many further files an artifact has.
+
+    Parameters
+    ----------
+    count
+        Of files.
+    size
+        Of all of them, in bytes.
+    """
+
+    count: int
+    size: int
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +45,10 @@ class StoredFile:
         Where the store names it, such as ``artifacts.model`` of an experiment.
     signature
         By who wrote it, where reading it could run code; see `lazytrack.artifacts.trust`.
+    parts
+        Further files that it is the manifest of; None where it is all there is.
+    reused
+        Whether it was there already when it was to be written.
     """
 
     path: str
@@ -37,6 +57,27 @@ class StoredFile:
     record: str = ""
     field: str = ""
     signature: str | None = None
+    parts: Parts | None = None
+    reused: bool = attrs.field(default=False, eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    """One of the files of an artifact that is many.
+
+    Parameters
+    ----------
+    name
+        Its relative path in the object, with ``/``.
+    size
+        In bytes.
+    open
+        Opens it for reading, its bytes checked.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]] = attrs.field(eq=False, repr=False)
 
 
 def _aware_or_none(time: datetime | None) -> datetime | None:
@@ -82,6 +123,8 @@ class Artifact(abc.ABC):
     """Whether what it writes cannot be read back as the object, such as a plot."""
     executes_code: ClassVar[bool] = False
     """Whether reading a file can run code that its author chose, as unpickling does."""
+    has_parts: ClassVar[bool] = False
+    """Whether the object is many files, each of which is kept as it is; see `parts` and `load_parts`."""
     types: ClassVar[tuple[str, ...]] = ()
     """What it is chosen for where no handler is named: the top package and the name of a type, as ``numpy.ndarray``."""
 
@@ -152,6 +195,14 @@ class Artifact(abc.ABC):
     def load(self, buf: IO[Any], **kwargs: Any) -> Any:
         """Return what `read` does; a handler overrides this where reading depends on what the artifact is called."""
         return self.read(buf, **kwargs)
+
+    def parts(self) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
+        """Yield the files of an object that is many, where `has_parts`: relative path and what opens it for reading."""
+        raise NotImplementedError
+
+    def load_parts(self, parts: Iterable["Part"], **kwargs: Any) -> Any:
+        """Return the object that is in these files, where `has_parts`."""
+        raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the value as the bytes the handler writes, which may travel where the object does not."""

@@ -6,7 +6,7 @@ from typing import IO, Any, ClassVar
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.artifacts.base import Artifact, StoredFile
+from lazytrack.artifacts.base import Artifact, Parts, StoredFile
 from lazytrack.artifacts.registry import get_handler
 from lazytrack.errors import ArtifactLoadError
 
@@ -25,6 +25,7 @@ class _Entry:
     sha256: str
     size: int
     signature: str | None = None
+    parts: Parts | None = None
 
 
 def to_entry(artifact: Artifact, stored: StoredFile) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def to_entry(artifact: Artifact, stored: StoredFile) -> dict[str, Any]:
         sha256=stored.sha256,
         size=stored.size,
         signature=stored.signature,
+        parts=stored.parts,
     )
     return {key: value for key, value in codec.converter.unstructure(entry).items() if value not in (None, {})}
 
@@ -94,6 +96,7 @@ def _stored(entry: _Entry, record: str, field: str) -> StoredFile:
         record=record,
         field=field,
         signature=entry.signature,
+        parts=entry.parts,
     )
 
 

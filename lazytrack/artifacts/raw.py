@@ -68,18 +68,27 @@ class FileArtifact(Artifact):
             When it is a folder.
         """
         if value is not None:
-            path = Path(_path(value)).absolute()  # the present folder may be another one when it is saved
+            path = Path(
+                local_path(value, cls.alias, "the file")
+            ).absolute()  # the present folder may be another one when it is saved
             if path.is_dir():
-                raise IsADirectoryError(f"{path} is a folder, and artifact {name!r} is to be a file")
+                raise IsADirectoryError(
+                    f"{path} is a folder, and artifact {name!r} is to be a file: handler='directory' keeps folders"
+                )
             if not path.exists():
                 raise FileNotFoundError(f"there is no file {path} to log as artifact {name!r}")
             value, fname = path, fname or path.name
         return super().construct(name, value, fname, *args, **kwargs)
 
     @classmethod
+    def suits(cls, value: Any) -> bool:
+        """Tell whether this is the path of a file, or of nothing yet."""
+        return super().suits(value) and not value.is_dir()
+
+    @classmethod
     def write(cls, obj: Any, buf: IO[bytes], **kwargs: Any) -> None:  # noqa: ARG003  (there is nothing to choose)
         """Copy the file."""
-        with Path(_path(obj)).open("rb") as file:
+        with Path(local_path(obj, cls.alias, "the file")).open("rb") as file:
             shutil.copyfileobj(file, buf, _PIECE_BYTES)
 
     @classmethod
@@ -99,19 +108,31 @@ class FileArtifact(Artifact):
         return _copied(buf, Path(self.fname).name, **kwargs)
 
 
-def _path(value: Any) -> str:
+def local_path(value: Any, alias: str, what: str) -> str:
+    """Return the path that a handler was given.
+
+    Raises
+    ------
+    TypeError
+        When it is none.
+    """
     if isinstance(value, str | os.PathLike):
         path = os.fspath(value)
         if isinstance(path, str):
             return path
-    raise TypeError(f"the handler 'file' keeps the file at a path, not {type(value).__name__}")
+    raise TypeError(f"the handler {alias!r} keeps {what} at a path, not {type(value).__name__}")
+
+
+def until_exit() -> str:
+    """Return a new folder that is removed when the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="lazytrack-")
+    _until_exit.append(folder)
+    return folder.name
 
 
 def _copied(buf: IO[bytes], name: str, to: str | os.PathLike[str] | None = None) -> Path:
     if to is None:
-        folder = tempfile.TemporaryDirectory(prefix="lazytrack-")
-        _until_exit.append(folder)
-        to = folder.name
+        to = until_exit()
     target = Path(to)
     if target.is_dir():
         target /= name

@@ -18,6 +18,7 @@ ENTRY_POINTS = "lazytrack.artifact_type"
 _NO_ALIAS = object()
 _OWN = {
     "bytes": "raw:BytesArtifact",
+    "directory": "directory:DirectoryArtifact",
     "file": "raw:FileArtifact",
     "image": "figures:ImageArtifact",
     "joblib": "models:JoblibArtifact",

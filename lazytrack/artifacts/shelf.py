@@ -1,141 +1,153 @@
-"""Artifact files: written through their handler once, never rewritten, and checked before they are read."""
+"""Artifact files: written through their handler, and read back by it once their bytes are checked."""
 
-import contextlib
-import hashlib
+import functools
 import io
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from typing import IO, Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
 
 from lazytrack import naming
-from lazytrack.artifacts.base import Artifact, StoredFile, text_or_bytes
+from lazytrack.artifacts import manifest
+from lazytrack.artifacts.base import Artifact, Part, StoredFile, text_or_bytes
+from lazytrack.artifacts.blobs import ARTIFACTS, BUFFER_BYTES, Blobs, another_path, check_path, first_of, new_folder
 from lazytrack.artifacts.entries import UnreadableArtifact
-from lazytrack.errors import ArtifactLoadError, UnsafePathError
-from lazytrack.files import Files, Sending
-from lazytrack.progress import Progress
+from lazytrack.artifacts.manifest import Named
+from lazytrack.errors import ArtifactLoadError, LazytrackError, UnsafePathError
+from lazytrack.files import Sending, Upload
 
-_BUFFER_BYTES = 2**20
-ARTIFACTS = "artifacts"
-"""The folder of all artifact files of a store."""
-_LONGEST_PATH = 4096
-_NEVER = -1.0
+_LARGEST = 2**62
+_MANIFESTS = 32
+"""Of so many earlier versions the files are looked up, when an artifact of many files is written."""
 _log = logging.getLogger(__name__)
 
 
-class Shelf:
+class Shelf(Blobs):
     """The folder ``artifacts`` of a store.
 
-    Equal content is not written twice: a file whose digest is known already is named again instead.
-
-    Parameters
-    ----------
-    files
-        The store's folder.
-    learn
-        Called with the size of what is being written, in bytes, before its digest is looked for: tell of more files
-        by `know`.
+    An artifact is a file, or a manifest with the files that it names. Equal content is not written twice: a file
+    whose digest is known already is named again instead.
     """
 
-    def __init__(self, files: Files, *, learn: Callable[[int], None] | None = None) -> None:
-        self._files = files
-        self._learn = learn
-        self._known: dict[str, StoredFile] = {}
-        self._checked: dict[str, float | None] = {}
-        """Files that hold what their records say, with the time the storage gave them then; None of those written."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._manifests: dict[str, StoredFile] = {}
+        """Those whose files are not known yet, by path."""
 
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
-        self._known.setdefault(stored.sha256, stored)
+        super().know(stored)
+        if stored.parts is not None:
+            self._manifests[stored.path] = stored
 
-    def write(self, artifact: Artifact, *, owner: str = "", sending: Sending | None = None) -> StoredFile:
+    # --- writing ---
+
+    def write(
+        self, artifact: Artifact, *, owner: str = "", sending: Sending | None = None, anew: bool = False
+    ) -> StoredFile:
         """Stream an artifact's value to a file of its own, below the folder `owner`, unless there is an equal one.
 
         Parameters
         ----------
         sending
             Sends what the handler has written, while this thread goes on: the file is there when `wait_for` says so.
+        anew
+            Whether it is written even where there is an equal one.
 
         Raises
         ------
         UnsafePathError
             When its ``fname`` or `owner` would leave the store.
         Exception
-            Whatever the handler raises; then no file is left.
+            Whatever the handler raises; then no file is left, but perhaps some that a manifest was to name.
         """
-        path = _new_path(artifact, owner)
-        with contextlib.ExitStack() as ending:
-            upload = ending.enter_context(self._files.open_write(path))
-            if sending is not None:
-                upload.told = sending.progress.add_bytes
+        folder = new_folder(artifact.name, artifact.version, owner)
+        path = f"{folder}/{naming.safe_path(artifact.fname)}"
+        if artifact.has_parts:
+            return self._write_parts(artifact, folder, path, sending, anew=anew)
+
+        def fill(upload: Upload) -> None:
+            with text_or_bytes(io.BufferedWriter(upload, BUFFER_BYTES), binary=artifact.binary) as buf:
+                artifact.write(artifact.value, buf, **artifact.writer_kwargs)
+
+        return self.put(path, fill, sending, anew=anew)
+
+    def _write_parts(
+        self, artifact: Artifact, folder: str, path: str, sending: Sending | None, *, anew: bool
+    ) -> StoredFile:
+        """Write the files of an artifact that is many, and the manifest that names them."""
+        self._learn_parts(artifact.name)
+        parts: list[Named] = []
+        taken = set()
+        for name, opener in artifact.parts():
+            place = f"{folder}/files/{naming.safe_path(name)}"
+            if place.casefold() in taken:  # which some filesystems do not tell apart
+                place = another_path(place)
+            taken.add(place.casefold())
+            with opener() as source:
+                fill = functools.partial(shutil.copyfileobj, source, length=BUFFER_BYTES)
+                parts.append((name, self.put(place, fill, sending, anew=anew)))
+        stored = self.put(path, _writes(manifest.dump(parts)), sending, anew=anew)
+        if sending is not None:
+            sending.together[stored.path] = [file for _, file in parts]
+        reused = stored.reused or any(file.reused for _, file in parts)
+        return attrs.evolve(stored, parts=manifest.summary(parts), reused=reused)
+
+    def _learn_parts(self, name: str) -> None:
+        """Take note of the files of earlier versions of an artifact that is many."""
+        self._learn(_LARGEST)
+        part = naming.safe_part(name)
+        for path in [path for path in self._manifests if path.split("/")[-3:-2] == [part]][-_MANIFESTS:]:
+            stored = self._manifests.pop(path)
             try:
-                with text_or_bytes(io.BufferedWriter(upload, _BUFFER_BYTES), binary=artifact.binary) as buf:
-                    artifact.write(artifact.value, buf, **artifact.writer_kwargs)
-                twin = self._twin(upload.sha256, upload.size, sending)
-            except BaseException:
-                upload.abort()
-                raise
-            if twin is not None:
-                upload.abort()
-                return twin
-            stored = StoredFile(path=path, sha256=upload.sha256, size=upload.size)
-            if sending is not None:
-                sending.begun[path] = sending.submit(ending.pop_all().close, size=upload.size)
-                sending.paths[stored.sha256] = path
-                return stored
-        self._is_there(stored)
-        return stored
-
-    def take(self, artifact: Artifact, source: "Shelf", *, told: Callable[[int], None] | None = None) -> StoredFile:
-        """Copy an artifact's file from another store to a file of its own, its bytes checked on the way.
-
-        Nothing is read from it but bytes: its handler is not asked.
-
-        Raises
-        ------
-        ArtifactLoadError
-            When it is gone there, or holds other bytes; then nothing is written.
-        """
-        there = artifact.stored
-        if there is None:
-            raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet")
-        _check_path(there.path, ARTIFACTS)
-        if (twin := self._twin(there.sha256, there.size)) is not None:
-            return twin
-        stored = StoredFile(path=_new_path(artifact), sha256=there.sha256, size=there.size)
-        self._copy(stored, source, there.path, told)
-        self._is_there(stored)
-        return stored
-
-    def _copy(self, stored: StoredFile, source: "Shelf", path: str, told: Callable[[int], None] | None) -> None:
-        with source.open(path, "an artifact") as raw, self._files.open_write(stored.path) as upload:
-            upload.told = told
-            shutil.copyfileobj(raw, upload, _BUFFER_BYTES)
-            if upload.sha256 != stored.sha256:
-                upload.abort()
-                source.forget(path)
-                raise ArtifactLoadError(_altered("an artifact", source.where(path), upload.sha256, stored.sha256))
+                for file in self.parts_of(stored):
+                    self.know(file)
+            except (OSError, LazytrackError) as error:
+                _log.debug("the files of %s are not used again: %s", self.where(path), error)
 
     def wait_for(self, stored: StoredFile, sending: Sending) -> None:
-        """Wait until a file that is being sent is there.
+        """Wait until a file that is being sent is there, with those that it names.
 
         Raises
         ------
         Exception
             Whatever sending it raised; then there is no file.
         """
-        if (sent := sending.begun.get(stored.path)) is not None:
-            sent.result()
-            self._is_there(stored)
+        for file in [*sending.together.get(stored.path, ()), stored]:
+            if (sent := sending.begun.get(file.path)) is not None:
+                sent.result()
+                self.is_there(file)
 
-    def _is_there(self, stored: StoredFile) -> None:
-        """Take note that this process has written a file."""
-        self._known[stored.sha256] = stored
-        self._checked[stored.path] = None
+    # --- copying ---
+
+    def take(
+        self, artifact: Artifact, source: "Shelf", *, told: Callable[[int], None] | None = None, anew: bool = False
+    ) -> StoredFile:
+        """Copy an artifact's file from another store to a file of its own, its bytes checked on the way.
+
+        Nothing is read from it but bytes: its handler is not asked. Files that it names come to the same places here.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When it is gone there, or holds other bytes; then nothing is written.
+        """
+        there, _ = _saved(artifact)
+        check_path(there.path, ARTIFACTS)
+        reused = self._copy_parts(there, source, told)
+        if not anew and (twin := self.twin(there.sha256, there.size)) is not None:
+            return attrs.evolve(twin, parts=there.parts, reused=twin.reused or reused)
+        path = f"{new_folder(artifact.name, artifact.version)}/{naming.safe_path(artifact.fname)}"
+        stored = StoredFile(path=path, sha256=there.sha256, size=there.size, parts=there.parts, reused=reused)
+        self.copy_to(stored, source, there.path, told=told)
+        self.is_there(stored)
+        return stored
 
     def copy(
         self, stored: StoredFile, source: "Shelf", folder: str = ARTIFACTS, *, told: Callable[[int], None] | None = None
-    ) -> None:
+    ) -> bool:
         """Copy a file from another store to the same place in this one, its bytes checked on the way.
 
         Parameters
@@ -145,6 +157,11 @@ class Shelf:
         told
             Called with the number of bytes whenever some have been copied.
 
+        Returns
+        -------
+        bool
+            Whether it was here already, or a file that it names was.
+
         Raises
         ------
         ArtifactLoadError
@@ -152,12 +169,94 @@ class Shelf:
         UnsafePathError
             When the record points out of `folder`.
         """
-        _check_path(stored.path, folder)
-        if self.holds(stored, folder):
-            return
-        if self._exists(stored.path):  # it is somebody else's, whatever the record says
+        check_path(stored.path, folder)
+        reused = self._copy_parts(stored, source, told)
+        if super().holds(stored, folder):
+            return True
+        if self.exists(stored.path):  # it is somebody else's, whatever the record says
             raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
-        self._copy(stored, source, stored.path, told)
+        self.copy_to(stored, source, stored.path, told=told)
+        return reused
+
+    def _copy_parts(self, stored: StoredFile, source: "Shelf", told: Callable[[int], None] | None) -> bool:
+        """Copy the files that a manifest of another store names; tell whether some were here already."""
+        reused = False
+        for part in source.parts_of(stored):
+            reused |= self.copy(part, source, told=told)
+        return reused
+
+    # --- files that were here already ---
+
+    def holds(self, stored: StoredFile, folder: str = ARTIFACTS) -> bool:
+        """Tell whether a file is there with the bytes that its record says, and so are those that it names."""
+        try:
+            return super().holds(stored, folder) and all(map(self.holds, self.parts_of(stored)))
+        except (OSError, LazytrackError) as error:
+            _log.debug("%s is not used again: %s", self.where(stored.path), error)
+            return False
+
+    def is_recent(self, stored: StoredFile) -> bool:
+        """Tell whether this process has just written a file, and all that it names."""
+        return not stored.reused and self._is_recent(stored.path)
+
+    def is_lost(self, stored: StoredFile) -> bool:
+        """Tell whether a file, or one that it names, is gone, or is about to be collected.
+
+        Raises
+        ------
+        OSError
+            When the storage does not say.
+        """
+        try:
+            return any(map(super().is_lost, [stored, *self.parts_of(stored)]))
+        except ArtifactLoadError:
+            return True
+
+    def renew(self, stored: StoredFile, sources: Iterable[Blobs] = ()) -> StoredFile:
+        """Write a copy of a file under a name that nobody has in mind, from here or from where it came from.
+
+        Of the files that it names those are copied that are lost.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When it is gone everywhere.
+        """
+        if stored.parts is None:
+            return super().renew(stored, sources)
+        places = [self, *(source for source in sources if isinstance(source, Shelf))]
+        parts = first_of(places, lambda place: place._parts(stored, "an artifact"))  # noqa: SLF001  (of its kind)
+        fresh = [(name, self.renew(file, sources) if self.is_lost(file) else file) for name, file in parts]
+        copy = self.put(another_path(stored.path), _writes(manifest.dump(fresh)), anew=True)
+        return attrs.evolve(stored, path=copy.path, sha256=copy.sha256, size=copy.size, reused=False)
+
+    # --- reading ---
+
+    def parts_of(self, stored: StoredFile) -> list[StoredFile]:
+        """Return the further files that a manifest names; none where a file is all there is.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When the manifest is gone, altered, or none.
+        UnsafePathError
+            When it names files outside of the store.
+        OSError
+            When it cannot be read.
+        """
+        return [] if stored.parts is None else [file for _, file in self._parts(stored, "an artifact")]
+
+    def _parts(self, stored: StoredFile, what: str) -> list[Named]:
+        with self.open_checked(stored, what) as raw:
+            content = raw.read()
+        try:
+            return manifest.parse(content)
+        except UnsafePathError:
+            raise
+        except ValueError as error:
+            raise ArtifactLoadError(f"the file of {what} should name others: {self.where(stored.path)}, {error}") from (
+                error
+            )
 
     def read(self, artifact: Artifact, **kwargs: Any) -> Any:
         """Return the object in an artifact's file, whose bytes are checked before the handler sees any of them.
@@ -171,147 +270,60 @@ class Shelf:
         """
         if isinstance(artifact, UnreadableArtifact):
             raise ArtifactLoadError(f"artifact {artifact.name!r} cannot be read here: {artifact.reason}")
-        with self._opened(artifact) as (raw, where):
-            try:
+        stored, what = _saved(artifact)
+        if artifact.has_parts:
+            parts = [
+                Part(name=name, size=file.size, open=functools.partial(self.open_checked, file, what))
+                for name, file in self._parts(stored, what)
+            ]
+            return self._noting(artifact, stored, lambda: artifact.load_parts(parts, **kwargs))
+        with self.open_checked(stored, what) as raw:
+
+            def load() -> Any:
                 with text_or_bytes(raw, binary=artifact.binary) as buf:
                     return artifact.load(buf, **kwargs)
-            except Exception as error:
-                error.add_note(f"while the handler {artifact.alias!r} read artifact {artifact.name!r} from {where}")
-                raise
+
+            return self._noting(artifact, stored, load)
+
+    def _noting(self, artifact: Artifact, stored: StoredFile, load: Callable[[], Any]) -> Any:
+        """Add to what a handler raises what it was doing."""
+        try:
+            return load()
+        except Exception as error:
+            where = self.where(stored.path)
+            error.add_note(f"while the handler {artifact.alias!r} read artifact {artifact.name!r} from {where}")
+            raise
 
     def text(self, artifact: Artifact) -> str:
         """Return the text in an artifact's file, whose bytes are checked first; no handler sees it.
+
+        Of an artifact that is many files that is a line for each of them: digest, size and name.
 
         Raises
         ------
         ArtifactLoadError
             When its file is gone, holds other bytes, or no text.
         """
+        stored, what = _saved(artifact)
+        if stored.parts is not None:
+            return "".join(f"{file.sha256} {file.size} {name}\n" for name, file in self._parts(stored, what))
         try:
-            with self._opened(artifact) as (raw, _):
+            with self.open_checked(stored, what) as raw:
                 return raw.read().decode()
         except UnicodeDecodeError as error:
-            raise ArtifactLoadError(f"the file of artifact {artifact.name!r} is no text in UTF-8: {error}") from error
-
-    @contextlib.contextmanager
-    def _opened(self, artifact: Artifact) -> Iterator[tuple[IO[bytes], str]]:
-        """Open an artifact's file, whose bytes are those that were saved, and tell where it is.
-
-        The same open file is checked and then read: one put in its place in between is not looked at.
-        """
-        stored, what = artifact.stored, f"artifact {artifact.name!r}"
-        if stored is None:
-            raise ArtifactLoadError(f"{what} is not saved yet: save the project first")
-        _check_path(stored.path, ARTIFACTS)
-        for is_last in (False, True):
-            with Progress(f"loading {artifact.name}", size=stored.size) as progress:
-                raw = self.open(stored.path, what, told=progress.add_bytes)
-            with raw:
-                if (found := _digest(raw)) == stored.sha256:
-                    raw.seek(0)
-                    yield raw, self.where(stored.path)
-                    return
-            # A copy that is kept nearer may be of a time when the file was damaged.
-            if not self.forget(stored.path) or is_last:
-                raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
-
-    def open(self, path: str, what: str, *, told: Callable[[int], None] | None = None) -> IO[bytes]:
-        """Open a file for reading; `what` names its artifact in errors.
-
-        Raises
-        ------
-        ArtifactLoadError
-            When it is gone.
-        """
-        try:
-            return self._files.open_read(path, told=told)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ArtifactLoadError(f"the file of {what} is gone: {self.where(path)}") from error
-
-    def forget(self, path: str) -> bool:
-        """Drop a copy of a file that is kept nearer, and tell whether there was one: it is not what it should be."""
-        return self._files.forget(path)
-
-    def where(self, path: str) -> str:
-        """Return a file's whole path or URL."""
-        return f"{self._files.url}/{path}"
-
-    def _twin(self, sha256: str, size: int, sending: Sending | None = None) -> StoredFile | None:
-        """Return a file that is there already and holds what has just been written."""
-        if sending is not None and (path := sending.paths.get(sha256)) is not None:
-            if sending.begun[path].exception() is None:
-                return StoredFile(path=path, sha256=sha256, size=size)
-            del sending.paths[sha256]
-        if self._learn is not None:
-            self._learn(size)
-        known = self._known.get(sha256)
-        if known is None:
-            return None
-        if self.holds(known):
-            return StoredFile(path=known.path, sha256=sha256, size=size)
-        del self._known[sha256]
-        return None
-
-    def _exists(self, path: str) -> bool:
-        try:
-            self._files.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
-
-    def holds(self, stored: StoredFile, folder: str = ARTIFACTS) -> bool:
-        """Tell whether a file is there with the bytes that its record says.
-
-        One that this process did not write is read: its record may be wrong, and what is saved now must not be lost
-        to that.
-        """
-        try:
-            _check_path(stored.path, folder)
-            found_there = self._files.stat(stored.path)
-            if found_there.size != stored.size:
-                return False
-            if self._checked.get(stored.path, _NEVER) not in {None, found_there.modified}:
-                with self._files.origin.open_read(stored.path) as raw:
-                    found = _digest(raw)
-                if found != stored.sha256:
-                    return False
-            self._checked[stored.path] = found_there.modified
-        except (OSError, UnsafePathError) as error:
-            _log.debug("%s is not used again: %s", self.where(stored.path), error)
-            return False
-        return True
+            raise ArtifactLoadError(f"the file of {what} is no text in UTF-8: {error}") from error
 
 
-def _new_path(artifact: Artifact, owner: str = "") -> str:
-    """Return where a version of an artifact is to be, below the folder `owner`; nobody else uses that name.
-
-    Raises
-    ------
-    UnsafePathError
-        When that would leave the store.
-    """
-    folder = "/".join([ARTIFACTS, *([owner] if owner else []), naming.safe_part(artifact.name)])
-    path = f"{folder}/{artifact.version}-{naming.unique()}/{naming.safe_path(artifact.fname)}"
-    naming.check_inside(path)  # `owner` may be a record that a stranger named
-    return path
+def _saved(artifact: Artifact) -> tuple[StoredFile, str]:
+    """Return an artifact's file, and what an error calls the artifact."""
+    what = f"artifact {artifact.name!r}"
+    if artifact.stored is None:
+        raise ArtifactLoadError(f"{what} is not saved yet: save the project first")
+    return artifact.stored, what
 
 
-def _check_path(path: str, folder: str) -> None:
-    """Refuse a path that a record must not name: any but those of files in `folder`.
+def _writes(content: bytes) -> Callable[[Upload], None]:
+    def fill(upload: Upload) -> None:
+        upload.write(content)
 
-    Raises
-    ------
-    UnsafePathError
-        When it is outside of it.
-    """
-    naming.check_inside(path)
-    if not path.startswith(f"{folder}/") or len(path) > _LONGEST_PATH:
-        raise UnsafePathError(f"path {path[:200]!r} is no artifact's: those are below {folder!r}")
-
-
-def _digest(raw: IO[bytes]) -> str:
-    return hashlib.file_digest(cast("io.BufferedReader", raw), "sha256").hexdigest()
-
-
-def _altered(what: str, where: str, found: str, recorded: str) -> str:
-    return f"the file of {what} is not the one that was saved: {where} has sha256 {found}, recorded is {recorded}"
+    return fill

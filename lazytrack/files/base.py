@@ -212,7 +212,7 @@ class Files(abc.ABC):
     def remove(self, paths: Iterable[str]) -> None:
         """Delete files; one that is gone already is no error."""
 
-    def prune(self, paths: Iterable[str]) -> None:
+    def prune(self, paths: Iterable[str]) -> None:  # noqa: B027  (most have no folders)
         """Delete the folders that deleted files have left empty, on a filesystem that has folders."""
 
     @abc.abstractmethod

@@ -37,6 +37,8 @@ class Sending:
         """What sends a file, by its path."""
         self.paths: dict[str, str] = {}
         """Where a file of some content is being sent to, by its digest."""
+        self.together: dict[str, list[Any]] = {}
+        """What else has to be there with a file, by its path."""
         self._pool = ThreadPoolExecutor(threads, "lazytrack-files") if threads > 1 else None
         self._waiting: collections.deque[tuple[Future[Any], int]] = collections.deque()
         self._size = 0

@@ -113,7 +113,7 @@ class Catalog(Place):
         for artifact in (older, newer):
             if artifact.dirty:
                 raise ArtifactLoadError(f"version {artifact.version} of artifact {name!r} is not saved yet")
-            if artifact.binary:
+            if artifact.binary and not artifact.has_parts:
                 raise ValueError(f"artifact {name!r} is kept by the handler {artifact.alias!r}, which writes no text")
         if older.version == newer.version:
             warnings.warn(f"both are version {older.version} of artifact {name!r}", UserWarning, stacklevel=2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, from_entry
-from lazytrack.artifacts.shelf import ARTIFACTS
+from lazytrack.artifacts.blobs import ARTIFACTS
 from lazytrack.files import cached, open_files, split
 from lazytrack.journal import Head, Journal, head_path, read_head
 from lazytrack.repository.versions import ALIAS, FIELD, is_version, record_of

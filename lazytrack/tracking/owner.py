@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, StoredFile
-from lazytrack.artifacts.shelf import ARTIFACTS
+from lazytrack.artifacts.blobs import ARTIFACTS
 from lazytrack.files import cached, open_files, protocol, split
 from lazytrack.journal import Journal, Patch, head_path
 from lazytrack.series import FOLDER, Piece, Reader, Segment, Source

@@ -10,7 +10,7 @@ import attrs
 
 from lazytrack import codec
 from lazytrack.artifacts import Artifact, StoredFile, to_entry
-from lazytrack.artifacts.shelf import ARTIFACTS
+from lazytrack.artifacts.blobs import ARTIFACTS
 from lazytrack.artifacts.trust import is_trusted, signed
 from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError, reason
 from lazytrack.files import Sending, threads_for

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from hypothesis.extra import pandas as frames
 from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.base import BaseEstimator
@@ -215,6 +216,45 @@ def test_any_bytes_come_back(content):
     assert loaded("bytes", written("bytes", content)) == content
 
 
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(plain)
+def test_any_plain_value_comes_back_as_json(value):
+    assert loaded("json", written("json", value)) == value
+
+
+@given(plain | st.tuples(plain, st.binary()) | st.sets(st.integers()) | st.complex_numbers(allow_nan=False))
+def test_any_value_comes_back_as_a_pickle_and_from_joblib(value):
+    for alias in ("pickle", "joblib"):
+        again = loaded(alias, written(alias, value))
+        assert (again, type(again)) == (value, type(value))
+
+
+@given(
+    frames.data_frames(
+        [
+            frames.column("whole", dtype=np.int64),
+            frames.column("real", dtype=np.float64),
+            frames.column("word", elements=st.text(st.characters(exclude_categories=["Cs"])), dtype=object),
+        ]
+    )
+)
+def test_any_frame_comes_back(frame):
+    frame["word"] = frame["word"].astype("str")  # what pandas itself makes of words
+    pd.testing.assert_frame_equal(loaded("pandas", written("pandas", frame)), frame)
+    other = pl.from_pandas(frame)
+    assert loaded("polars", written("polars", other)).equals(other)
+
+
+@given(arrays.arrays(np.uint8, st.tuples(*[st.integers(1, 9)] * 2, st.sampled_from([3, 4]))))
+def test_any_image_comes_back(pixels):
+    assert np.array_equal(loaded("image", written("image", Image.fromarray(pixels))), pixels)
+
+
 # --- what is particular ---
 
 
@@ -324,8 +364,8 @@ def test_what_is_no_file_is_refused_when_it_is_logged(tmp_path):
     exp = Project(tmp_path / "churn").log("run")
     with pytest.raises(FileNotFoundError, match=r"no file .*missing.bin to log as artifact 'weights'"):
         exp.log_artifact("weights", tmp_path / "missing.bin")
-    with pytest.raises(IsADirectoryError, match="is a folder"):
-        exp.log_artifact("weights", tmp_path)
+    with pytest.raises(IsADirectoryError, match=r"is a folder, .* handler='directory' keeps folders"):
+        exp.log_artifact("weights", tmp_path, "file")
     with pytest.raises(TypeError, match="the file at a path, not int"):
         exp.log_artifact("weights", 5, "file")
     assert exp.artifacts == []

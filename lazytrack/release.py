@@ -14,8 +14,7 @@ from lazytrack import codec, naming
 from lazytrack.errors import InvalidVersionError, VersionNotFoundError
 from lazytrack.files import open_files, split
 from lazytrack.repository import Repository
-
-_FILE = "releases.json"
+from lazytrack.repository.upkeep import RELEASES
 
 
 def _pairs(pairs: Iterable[Sequence[Any]]) -> list[tuple[str, int]]:
@@ -176,14 +175,14 @@ def release_from_toml(text: str) -> list[Release]:
     for path in repositories:
         repository = Repository(path, mode="r")
         files = open_files(split(repository.fpath)[0])
-        known = loads(files.read(_FILE).decode()) if _FILE in files.names("") else []
+        known = loads(files.read(RELEASES).decode()) if RELEASES in files.names("") else []
         if any(release.tag == tag for release in known):
             warnings.warn(
-                f"{files.url}/{_FILE} has release {tag!r} already: it stays as it is", UserWarning, stacklevel=2
+                f"{files.url}/{RELEASES} has release {tag!r} already: it stays as it is", UserWarning, stacklevel=2
             )
             continue
         made.append(create_release(repository, tag))
-        files.create(_FILE, dumps([*known, made[-1]], indent=2).encode())
+        files.create(RELEASES, dumps([*known, made[-1]], indent=2).encode())
     return made
 
 

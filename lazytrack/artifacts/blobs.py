@@ -15,14 +15,14 @@ from lazytrack import naming
 from lazytrack.artifacts.base import StoredFile
 from lazytrack.errors import ArtifactLoadError, LazytrackError, UnsafePathError
 from lazytrack.files import Files, Sending, Upload
+from lazytrack.journal.condemned import SAFE_SECONDS
 from lazytrack.progress import Progress
 
 ARTIFACTS = "artifacts"
 """The folder of all artifact files of a store."""
 BUFFER_BYTES = 2**20
-SAFE_MICROS = 12 * 3600 * 10**6
-"""What a process has written so lately nobody collects: that takes files of 24 hours."""
-_LONG_AGO = -SAFE_MICROS
+_SAFE_MICROS = SAFE_SECONDS * 10**6
+_LONG_AGO = -_SAFE_MICROS
 _LONGEST_PATH = 4096
 _NEVER = -1.0
 _VERSION = re.compile(r"\d+-[0-9a-z]{8}", re.ASCII)
@@ -144,7 +144,7 @@ class Blobs:
     # --- files that were here already ---
 
     def _is_recent(self, path: str) -> bool:
-        return naming.micros() - self._written.get(path, _LONG_AGO) < SAFE_MICROS
+        return naming.micros() - self._written.get(path, _LONG_AGO) < _SAFE_MICROS
 
     def holds(self, stored: StoredFile, folder: str = ARTIFACTS) -> bool:
         """Tell whether a file is there with the bytes that its record says.
@@ -157,16 +157,28 @@ class Blobs:
             found_there = self._files.stat(stored.path)
             if found_there.size != stored.size:
                 return False
-            if self._checked.get(stored.path, _NEVER) not in {None, found_there.modified}:
-                with self._files.origin.open_read(stored.path) as raw:
-                    found = digest(raw)
-                if found != stored.sha256:
-                    return False
+            is_known = self._checked.get(stored.path, _NEVER) in {None, found_there.modified}
+            if not is_known and not self.has_bytes(stored, folder):
+                return False
             self._checked[stored.path] = found_there.modified
         except (OSError, LazytrackError) as error:
             _log.debug("%s is not used again: %s", self.where(stored.path), error)
             return False
         return True
+
+    def has_bytes(self, stored: StoredFile, folder: str = ARTIFACTS) -> bool:
+        """Read a file and tell whether it holds what its record says.
+
+        Raises
+        ------
+        OSError
+            When it cannot be read.
+        UnsafePathError
+            When the record points out of `folder`.
+        """
+        check_path(stored.path, folder)
+        with self._files.origin.open_read(stored.path) as raw:
+            return digest(raw) == stored.sha256
 
     def is_lost(self, stored: StoredFile) -> bool:
         """Tell whether a file is gone, or is about to be collected.

@@ -9,6 +9,7 @@ from lazytrack.artifacts.base import Artifact
 from lazytrack.artifacts.entries import check_environment
 from lazytrack.artifacts.shelf import Shelf
 from lazytrack.artifacts.trust import check_trust
+from lazytrack.errors import ArtifactLoadError
 
 
 def load(artifact: Artifact, shelf: Shelf, kwargs: Mapping[str, Any], *, what: str, validate: bool, trust: bool) -> Any:
@@ -41,7 +42,14 @@ def load(artifact: Artifact, shelf: Shelf, kwargs: Mapping[str, Any], *, what: s
         )
     if validate:
         check_environment(artifact)
-    return shelf.read(artifact, **kwargs)
+    try:
+        return shelf.read(artifact, **kwargs)
+    except ArtifactLoadError as error:
+        if artifact.expiry is None or not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        raise ArtifactLoadError(
+            f"{error}; it expires {naming.iso(artifact.expiry)}, and gc collects what has expired"
+        ) from error
 
 
 def warn_output_only(artifact: Artifact, consequence: str, *, stacklevel: int) -> None:

@@ -91,6 +91,15 @@ def parse(data: bytes) -> Document:
     )
 
 
+def is_torn(data: bytes) -> bool:
+    """Tell whether a file was not written to its end, or is none of JSON at all."""
+    try:
+        codec.loads(data)
+    except ValueError:
+        return True
+    return False
+
+
 def parse_replaces(head: bytes) -> frozenset[str] | None:
     """Return what a pack replaces, read from its first bytes; None where these do not tell."""
     end = _HEAD_END.search(head)

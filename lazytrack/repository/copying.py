@@ -3,14 +3,12 @@
 import functools
 from typing import TYPE_CHECKING
 
-from lazytrack import naming
 from lazytrack.artifacts import Artifact
 from lazytrack.errors import ArtifactError, ArtifactLoadError, SaveError, reason
 from lazytrack.files import Sending, threads_for
 from lazytrack.journal import write_head
-from lazytrack.journal.document import compose
 from lazytrack.progress import Progress
-from lazytrack.repository.versions import ALIAS, aliases_of, claim_of, record_of
+from lazytrack.repository.versions import ALIAS, aliases_of, claim_content, claim_of, record_of
 
 if TYPE_CHECKING:
     from lazytrack.repository.repository import Repository
@@ -34,8 +32,8 @@ def save_copies(target: "Repository", versions: list[Artifact], source: "Reposit
             for artifact in versions:
                 if artifact.stored is None:
                     raise ArtifactLoadError(f"artifact {artifact.name!r} is not saved yet")
-                claim = compose("claim", id=naming.unique(16), created_at=naming.iso(naming.now()))
-                target._inside.create(claim_of(artifact.name, artifact.version), claim)  # nobody else is here yet
+                # Nobody else is here yet.
+                target._inside.create(claim_of(artifact.name, artifact.version), claim_content())
                 copy = functools.partial(target._shelf.copy, artifact.stored, source._shelf, told=progress.add_bytes)
                 copies.append(sending.submit(copy, size=artifact.stored.size))
             for copy_made in copies:

@@ -1,5 +1,6 @@
 """The place of a repository, and what is stored there as it was read last."""
 
+import functools
 import os
 import threading
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from lazytrack.artifacts import Artifact, Shelf, from_entry
 from lazytrack.artifacts.blobs import ARTIFACTS
 from lazytrack.files import cached, open_files, split
 from lazytrack.journal import Head, Journal, head_path, read_head
+from lazytrack.journal.condemned import is_condemned
 from lazytrack.repository.versions import ALIAS, FIELD, is_version, record_of
 
 if TYPE_CHECKING:
@@ -45,8 +47,10 @@ class Place:
         self.folder = inside.url
         """The folder of everything but the head."""
         self._inside = cached(inside, cache, ("packs", ARTIFACTS))
-        self._shelf = Shelf(self._inside, learn=self._learn)
         self._journal = Journal(self._inside)
+        self._shelf = Shelf(
+            self._inside, learn=self._learn, is_condemned=functools.partial(is_condemned, self._journal)
+        )
         self._lock = threading.RLock()
         self._head: Head | None = read_head(self._files, self._head_name, kind="repository")
         self._was_read = False
@@ -59,6 +63,7 @@ class Place:
         self._last: dict[str, int] = {}
         """The highest number that was seen, of deleted versions too, by the part of the path."""
         self._damaged: dict[str, str] = {}
+        self.mode = "r"
         self._claims_hold = False
         """Whether the storage was seen to refuse a name that is taken."""
 
@@ -97,6 +102,8 @@ class Place:
         """Take over what the journal says of a record by now."""
         fields = self._journal.fields(record)
         part, _, number = record.rpartition("/")
+        if record.startswith("."):  # it is the store's own
+            return
         if not is_version(record):
             self._aliases[record] = aliases_in(fields)
             return

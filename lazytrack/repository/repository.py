@@ -13,10 +13,11 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, get_handler, handler_for
-from lazytrack.errors import ArtifactLogError, ReadOnlyError, VersionNotFoundError
-from lazytrack.repository.catalog import Catalog, listed
+from lazytrack.errors import ArtifactLogError, VersionNotFoundError
+from lazytrack.repository.catalog import listed
 from lazytrack.repository.copying import save_copies
 from lazytrack.repository.saving import save
+from lazytrack.repository.upkeep import Upkeep
 from lazytrack.repository.versions import Move, check_alias, record_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _MODES = {"r": "read only", "w": "start empty: what is stored is deleted at the first save", "w+": "add and edit"}
 
 
-class Repository(Catalog):
+class Repository(Upkeep):
     """Artifacts in numbered versions, in a folder on any filesystem, that any number of processes may log to at once.
 
     Parameters
@@ -369,10 +370,6 @@ class Repository(Catalog):
             raise FileExistsError(f"there is a repository at {target.fpath} already")
         save_copies(target, copied, self)
         return Repository(location, "r", self.author, **storage_options)
-
-    def _check_writable(self, what: str) -> None:
-        if self.mode == "r":
-            raise ReadOnlyError(f"{self.fpath} was opened for reading only: open it with mode='w+' to {what}")
 
     def __repr__(self) -> str:
         return f"Repository({self.fpath!r}, mode={self.mode!r})"

@@ -1,18 +1,32 @@
 """One save of a repository: versions are claimed, their files written, then one log file names them all."""
 
+import functools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, StoredFile, to_entry
+from lazytrack.artifacts.entries import stored_in
+from lazytrack.artifacts.reuse import Named, confirm
 from lazytrack.artifacts.trust import is_trusted, signed
-from lazytrack.errors import SaveError, reason
+from lazytrack.errors import SaveError, StoreWarning, reason
 from lazytrack.files import Sending
 from lazytrack.journal import write_head
 from lazytrack.journal.document import compose
 from lazytrack.progress import Progress
-from lazytrack.repository.versions import ALIAS, FIELD, HISTORY, Move, aliases_of, claim_of, record_of
+from lazytrack.repository.versions import (
+    ALIAS,
+    FIELD,
+    HISTORY,
+    Move,
+    aliases_of,
+    claim_content,
+    claim_of,
+    is_version,
+    record_of,
+)
 
 if TYPE_CHECKING:
     from lazytrack.repository.repository import Repository
@@ -35,7 +49,7 @@ class _Save:
 
     repository: "Repository"
     only: Artifact | None
-    written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
+    written: list[tuple[Artifact, Named]] = attrs.Factory(list)
     failed: list[tuple[Artifact, Exception]] = attrs.Factory(list)
 
     def run(self) -> None:
@@ -51,6 +65,7 @@ class _Save:
             patches = self._patches()
             if patches:
                 repository._journal.append(patches, by=repository.author)
+                self._confirm()
         except (OSError, OverflowError, TypeError) as error:
             raise SaveError(f"{repository.fpath}: nothing was saved, all of it is kept: {reason(error)}") from error
         self._settle()
@@ -93,20 +108,36 @@ class _Save:
             for artifact, stored in begun:
                 try:
                     repository._shelf.wait_for(stored, sending)
-                    codec.dumps(to_entry(artifact, stored))
+                    entry = to_entry(artifact, stored)
+                    codec.dumps(entry)
                 except Exception as error:  # noqa: BLE001
                     self.failed.append((artifact, error))
                 else:
-                    self.written.append((artifact, stored))
+                    self.written.append((artifact, self._named(stored, entry, artifact)))
                     progress.add_file()
 
-    def _stored(self, artifact: Artifact, sending: Sending) -> StoredFile:
-        repository = self.repository
+    def _named(self, stored: StoredFile, entry: Any, artifact: Artifact | None = None) -> Named:
+        """Return a file that this save names, with what writes it anew."""
+        shelf = self.repository._shelf
+        renew = functools.partial(shelf.renew, stored) if artifact is None else lambda: self._stored(artifact, None)
+        return Named(record=stored.record, field=FIELD, value=entry, stored=stored, renew=renew)
+
+    def _stored(self, artifact: Artifact, sending: Sending | None) -> StoredFile:
+        """Return the file of a new version, which is written, or copied from where it is promoted from.
+
+        Parameters
+        ----------
+        sending
+            None where an equal one that is here already must not be named.
+        """
+        shelf, anew = self.repository._shelf, sending is None
         record = record_of(artifact.name, artifact.version)
-        source = repository._sources.get(id(artifact))
+        source = self.repository._sources.get(id(artifact))
         if source is None:
-            return signed(artifact, repository._shelf.write(artifact, sending=sending), record=record, field=FIELD)
-        stored = repository._shelf.take(artifact, source, told=sending.progress.add_bytes)
+            stored = shelf.write(artifact, sending=sending, anew=anew)
+            return signed(artifact, stored, record=record, field=FIELD)
+        told = None if sending is None else sending.progress.add_bytes
+        stored = shelf.take(artifact, source, told=told, anew=anew)
         if is_trusted(artifact):  # what nobody vouches for there is not vouched for here
             return signed(artifact, stored, record=record, field=FIELD)
         return attrs.evolve(stored, record=record, field=FIELD, signature=None)
@@ -116,7 +147,7 @@ class _Save:
         repository = self.repository
         if (artifact.name, artifact.version) in repository._claimed:  # by a save that failed
             return
-        content = compose("claim", id=naming.unique(16), created_at=naming.iso(naming.now()))
+        content = claim_content()
         number, was_taken = artifact.version, False
         while not repository._inside.claim(claim_of(artifact.name, number), content):
             if not was_taken:  # others were faster: see how far they have come
@@ -142,9 +173,9 @@ class _Save:
         def fields_of(record: str) -> dict[str, Any]:
             return patches.setdefault(record, {"record": record, "set": {}})["set"]  # type: ignore[no-any-return]
 
-        for artifact, stored in self.written:
-            fields_of(stored.record).update(
-                name=artifact.name, created_at=naming.iso(artifact.created_at), **{FIELD: to_entry(artifact, stored)}
+        for artifact, named in self.written:
+            fields_of(named.record).update(
+                name=artifact.name, created_at=naming.iso(artifact.created_at), **{FIELD: named.value}
             )
         if self.only is not None:
             return list(patches.values())
@@ -180,18 +211,37 @@ class _Save:
         failed = {id(artifact) for artifact, _ in self.failed}
         return [move for move in self.repository._moves if move.artifact is None or id(move.artifact) not in failed]
 
+    def _confirm(self) -> None:
+        """Make sure that the files are there that are named now, or that are to be kept longer than was said."""
+        repository = self.repository
+        named = [each for _, each in self.written]
+        if self.only is None:
+            kept = {record for record in repository._notes if is_version(record)}
+            kept |= {record_of(m.name, m.artifact.version) for m in self._moves() if m.artifact is not None}
+            for record in kept - {each.record for each in named}:
+                entry = repository._journal.get(record, FIELD)
+                if (stored := stored_in(entry, record=record, field=FIELD)) is not None:
+                    named.append(self._named(attrs.evolve(stored, reused=True), entry))
+        shelf, refresh = repository._shelf, repository.refresh
+        for lost, error in confirm(repository._journal, shelf, named, by=repository.author, refresh=refresh):
+            ours = [artifact for artifact, each in self.written if each is lost]
+            self.failed += [(artifact, error) for artifact in ours]
+            self.written = [(artifact, each) for artifact, each in self.written if each is not lost]
+            if not ours:
+                warnings.warn(f"{lost.record} of {repository.fpath} is there, but {error}", StoreWarning, stacklevel=5)
+
     def _settle(self) -> None:
         """Call what was written saved, and report the rest."""
         repository = self.repository
-        for artifact, stored in self.written:
-            artifact.stored, artifact.value, artifact.dirty = stored, None, False
+        for artifact, named in self.written:
+            artifact.stored, artifact.value, artifact.dirty = named.stored, None, False
             versions = repository._new[artifact.name]
             del versions[artifact.version]
             if not versions:
                 del repository._new[artifact.name]
             repository._claimed.discard((artifact.name, artifact.version))
             repository._sources.pop(id(artifact), None)
-            repository._take(stored.record)
+            repository._take(named.record)
             repository._stored[artifact.name][artifact.version] = artifact  # the one that a user may hold
         if self.only is None:
             self._settle_fields()

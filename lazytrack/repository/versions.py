@@ -10,6 +10,7 @@ import attrs
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
 from lazytrack.errors import InvalidVersionError, VersionNotFoundError
+from lazytrack.journal.document import compose
 
 FIELD = "artifact"
 """Of the record of a version, the one that says what it is."""
@@ -34,6 +35,11 @@ def is_version(record: str) -> bool:
 def claim_of(name: str, version: int) -> str:
     """Return the file that a writer makes before anybody else, so that the version is its own."""
     return f"claims/{record_of(name, version)}.json"
+
+
+def claim_content() -> bytes:
+    """Return what to write to such a file, so that a writer whose answer was lost can tell whether it is its own."""
+    return compose("claim", id=naming.unique(16), created_at=naming.iso(naming.now()))
 
 
 def aliases_of(name: str) -> str:

@@ -10,6 +10,7 @@ import attrs
 
 from lazytrack import naming
 from lazytrack.files import Files
+from lazytrack.journal.condemned import SAFE_SECONDS
 from lazytrack.series import segment as file
 from lazytrack.series.columns import Columns
 from lazytrack.series.entries import FOLDER, SERIES, SUMMARIES, Role, Segment, Stock, summary_to_stored
@@ -68,8 +69,8 @@ class Writer:
     is_noted: bool = attrs.field(default=False, init=False)
     """Whether the record says, or is about to say, which one this is."""
     _numbers: Iterator[int] = attrs.field(factory=count, init=False)
-    _ahead: "tuple[Written, dict[str, int]] | None" = attrs.field(default=None, init=False)
-    """What is in files that the record does not name yet, because it could not be saved; of how many points."""
+    _ahead: "tuple[Written, dict[str, int], int] | None" = attrs.field(default=None, init=False)
+    """What is in files that the record does not name yet, because it could not be saved; of how many points; when."""
 
     def with_points(self, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored, with points that are not, all in the record."""
@@ -100,7 +101,7 @@ class Writer:
         files.create(path, data)
         segment = Segment(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), level=level)
         written = attrs.evolve(written, stock=Stock(segments=(*left, segment)))
-        self._ahead = written, {field: len(points) for field, points in unsaved.items()}
+        self._ahead = written, {field: len(points) for field, points in unsaved.items()}, naming.micros()
         return written
 
     def settle(self, written: "Written") -> None:
@@ -110,9 +111,9 @@ class Writer:
 
     def _with_points_ahead(self, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored; what a save that failed has put into files is not put into others."""
-        if self._ahead is None:
+        if self._ahead is None or naming.micros() - self._ahead[2] > SAFE_SECONDS * 10**6:  # they may be collected
             return self.with_points(unsaved)
-        ahead, counts = self._ahead
+        ahead, counts, _ = self._ahead
         more = {field: points.after(counts.get(field, 0)) for field, points in unsaved.items()}
         more = {field: points for field, points in more.items() if points}
         written = _added(ahead.stock, {**self.summaries, **ahead.summaries}, more)

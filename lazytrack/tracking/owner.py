@@ -1,5 +1,6 @@
 """What an experiment belongs to: the place of a project, and what is known of its records."""
 
+import functools
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from lazytrack.artifacts import Artifact, Shelf, StoredFile
 from lazytrack.artifacts.blobs import ARTIFACTS
 from lazytrack.files import cached, open_files, protocol, split
 from lazytrack.journal import Journal, Patch, head_path
+from lazytrack.journal.condemned import is_condemned
 from lazytrack.series import FOLDER, Piece, Reader, Segment, Source
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ class Owner:
         inside = cached(self._files.below(self._head_name.removesuffix(".json")), self._cache, _NEVER_CHANGE)
         self.folder = inside.url
         """The folder of everything but the head."""
-        self._shelf = Shelf(inside, learn=self._learn)
         self._journal = Journal(inside, until=self._until)
+        self._shelf = Shelf(inside, learn=self._learn, is_condemned=functools.partial(is_condemned, self._journal))
         self._present: Journal | None = None
         """All that is stored, where this is a project as it was."""
         self._reader = Reader()

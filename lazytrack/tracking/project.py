@@ -16,8 +16,8 @@ from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.record import Record
-from lazytrack.tracking.runs import Runs
 from lazytrack.tracking.saving import make_head, write
+from lazytrack.tracking.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from lazytrack.files.cache import Cache
@@ -34,7 +34,7 @@ _PATIENCE = 1.0
 """Seconds that a fork waits for a thread that is logging."""
 
 
-class Project(Runs):
+class Project(Upkeep):
     """Experiments in a folder, on any filesystem, that any number of processes may log to at once.
 
     Parameters

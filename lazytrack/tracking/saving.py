@@ -46,6 +46,7 @@ def write(owner: Owner, taken: list[Changes], *, copies: list[Patch], doomed: li
         earlier = [patch for changes in living for patch in changes.earlier.values()]
         if patches or any(whole):
             journal.append(patches, by=owner.author, copies=[*filter(None, whole), *earlier])
+            outcome.confirm(owner)
     except (OSError, OverflowError, TypeError) as error:
         raise SaveError(f"{owner.fpath}: nothing was saved, all of it stays dirty: {reason(error)}") from error
     for changes in taken:  # a change to what was deleted is dropped

@@ -9,8 +9,9 @@ from concurrent.futures import Future
 import attrs
 
 from lazytrack import codec
-from lazytrack.artifacts import Artifact, StoredFile, to_entry
+from lazytrack.artifacts import Artifact, Shelf, StoredFile, to_entry
 from lazytrack.artifacts.blobs import ARTIFACTS
+from lazytrack.artifacts.reuse import Named, confirm
 from lazytrack.artifacts.trust import is_trusted, signed
 from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError, reason
 from lazytrack.files import Sending, threads_for
@@ -28,7 +29,9 @@ from lazytrack.tracking.owner import Owner
 class Outcome:
     """What became of the artifacts of one save."""
 
-    written: list[tuple[Artifact, StoredFile]] = attrs.Factory(list)
+    written: list[tuple[Artifact, Named]] = attrs.Factory(list)
+    copies: list[Named] = attrs.Factory(list)
+    """Files that patches of other projects name, and that were here already."""
     points: list[tuple[Ledger, Taken, Written]] = attrs.Factory(list)
     copied: list[StoredFile] = attrs.Factory(list)
     left: list[Patch] = attrs.Factory(list)
@@ -43,8 +46,8 @@ class Outcome:
         for ledger, taken, written in self.points:
             with ledger.lock:
                 taken.settle(written)
-        for artifact, stored in self.written:
-            artifact.stored, artifact.value, artifact.dirty = stored, None, False
+        for artifact, named in self.written:
+            artifact.stored, artifact.value, artifact.dirty = named.stored, None, False
         dropped = f"{', '.join(gone)}: deleted by somebody, for good; what was logged to it since is dropped"
         if self.failed:
             names = "; ".join(f"{name}: {reason(error)}" for name, error in self.failed)
@@ -63,6 +66,20 @@ class Outcome:
                     UserWarning,
                     stacklevel=5,
                 )
+
+    def confirm(self, owner: Owner) -> None:
+        """Make sure that what was there already still is, now that a log file names it.
+
+        Raises
+        ------
+        OSError
+            When the storage does not say.
+        """
+        named = [*(each for _, each in self.written), *self.copies]
+        for lost, error in confirm(owner._journal, owner._shelf, named, by=owner.author, refresh=owner._look_again):
+            self.failed.append((f"{lost.field} of {lost.record}", error))
+            self.kept.setdefault(lost.record, []).append(lost.field)
+            self.written = [(artifact, each) for artifact, each in self.written if each is not lost]
 
 
 @contextlib.contextmanager
@@ -91,7 +108,9 @@ def write_files(owner: Owner, living: list[Changes], outcome: Outcome, sending: 
             owner._shelf.wait_for(stored, sending)
             entry = to_entry(artifact, stored)
             codec.dumps(entry)
-            outcome.written.append((artifact, stored))
+            renew = functools.partial(_renewed, owner, artifact, stored)
+            named = Named(record=changes.slug, field=field, value=entry, stored=stored, renew=renew)
+            outcome.written.append((artifact, named))
             changes.add(field, entry, changes.fields[field])
             sending.progress.add_file()
     for changes, field, taken, written in points:
@@ -119,14 +138,23 @@ def _stored(
     if artifact.dirty or artifact.stored is None:
         stored = owner._shelf.write(artifact, owner=record, sending=sending)
         return signed(artifact, stored, record=record, field=field)
-    _copy_file(owner, artifact.stored, outcome, sending)
+    reused = _copy_file(owner, artifact.stored, outcome, sending)
     if not owner._shelf.holds(artifact.stored):
         raise ArtifactLogError(
             "its file is in another project, or gone: log the object itself, or append its experiment"
         )
+    there = attrs.evolve(artifact.stored, reused=reused)
     if is_trusted(artifact):
-        return signed(artifact, artifact.stored, record=record, field=field)
-    return attrs.evolve(artifact.stored, record=record, field=field)
+        return signed(artifact, there, record=record, field=field)
+    return attrs.evolve(there, record=record, field=field)
+
+
+def _renewed(owner: Owner, artifact: Artifact, stored: StoredFile) -> StoredFile:
+    """Write an artifact's file anew, from the object where that is here."""
+    if artifact.dirty or artifact.stored is None:
+        fresh = owner._shelf.write(artifact, owner=stored.record, anew=True)
+        return signed(artifact, fresh, record=stored.record, field=stored.field)
+    return owner._shelf.renew(stored)
 
 
 def _current(owner: Owner, patch: Patch, noted: set[tuple[str, str]]) -> Patch:
@@ -146,23 +174,39 @@ def copy_files(
     """Copy the files that patches of other projects name, and return what can be written of each."""
     noted = {(changes.slug, field) for changes in living for field in changes.fields}
     wanted = [_current(owner, patch, noted) for patch in patches]
-    copies: dict[tuple[str, str], Future[None]] = {}
+    copies: dict[tuple[str, str], Future[bool]] = {}
+    sources = {(f.path, f.sha256): owner._place_of(f)._shelf for p in wanted for f in _files_in(p)}
     for patch in wanted:
         for field, value in patch.get("set", {}).items():
             for file in files_of(field, value, patch["record"]):
                 if (file.path, file.sha256) not in copies:
                     copy = functools.partial(_copy_file, owner, file, outcome, sending)
                     copies[file.path, file.sha256] = sending.submit(copy, size=file.size)
-    return [_with_files(patch, copies, outcome) for patch in wanted]
+    return [_with_files(owner, patch, copies, sources, outcome) for patch in wanted]
 
 
-def _with_files(patch: Patch, copies: dict[tuple[str, str], "Future[None]"], outcome: Outcome) -> Patch | None:
+def _files_in(patch: Patch) -> list[StoredFile]:
+    return [file for field, value in patch.get("set", {}).items() for file in files_of(field, value, patch["record"])]
+
+
+def _with_files(
+    owner: Owner,
+    patch: Patch,
+    copies: dict[tuple[str, str], "Future[bool]"],
+    sources: dict[tuple[str, str], Shelf],
+    outcome: Outcome,
+) -> Patch | None:
     """Return what can be written of a patch of another project, when its files have been copied."""
     kept, left = {}, {}
     for field, value in patch.get("set", {}).items():
         try:
             for file in files_of(field, value, patch["record"]):
-                copies[file.path, file.sha256].result()
+                known = file.path, file.sha256
+                there = attrs.evolve(file, reused=copies[known].result())
+                renew = functools.partial(owner._shelf.renew, there, [sources[known]])
+                outcome.copies.append(
+                    Named(record=patch["record"], field=field, value=value, stored=there, renew=renew)
+                )
         except (LazytrackError, OSError) as error:
             outcome.failed.append((f"{field} of {patch['record']}", error))
             left[field] = value
@@ -176,9 +220,12 @@ def _with_files(patch: Patch, copies: dict[tuple[str, str], "Future[None]"], out
     return bare | unset | ({"set": kept} if kept else {}) if kept or unset else None
 
 
-def _copy_file(owner: Owner, file: StoredFile, outcome: Outcome, sending: Sending) -> None:
+def _copy_file(owner: Owner, file: StoredFile, outcome: Outcome, sending: Sending) -> bool:
+    """Copy a file of another project here; tell whether it was here already."""
+    reused = True
     if (source := owner._place_of(file)) is not owner:
         folder = FOLDER if file.field.startswith(SERIES) else ARTIFACTS
-        owner._shelf.copy(file, source._shelf, folder, told=sending.progress.add_bytes)
+        reused = owner._shelf.copy(file, source._shelf, folder, told=sending.progress.add_bytes)
         outcome.copied.append(file)
         sending.progress.add_file()
+    return reused

@@ -1,0 +1,190 @@
+"""Checking a store: whether every file that is needed is there and holds what it should, and what else is there."""
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from lazytrack import naming
+from lazytrack.artifacts import StoredFile
+from lazytrack.artifacts.reuse import replaced
+from lazytrack.files import Stat
+from lazytrack.journal import LOG_NAME, PACK_NAME, is_torn
+from lazytrack.journal.condemned import GRACE_SECONDS, is_condemned
+from lazytrack.maintenance.store import FOLDERS, Need, Store, is_leftover, is_ours
+from lazytrack.progress import Progress
+
+_ASIDE = "damaged"
+"""The folder that torn files are put in."""
+_KNOWN = (*FOLDERS, "log/", "packs/", "claims/", "environments/", f"{_ASIDE}/")
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """Something in a store that is not as it should be.
+
+    Parameters
+    ----------
+    kind
+        ``damaged``, a file of the journal or a record; ``missing`` and ``altered``, a file that is needed;
+        ``orphan``, one that nobody needs; ``leftover``, one whose writer died; ``foreign``, one that is not
+        lazytrack's; ``claim``, a number that could be given twice.
+    where
+        Which file or record.
+    what
+        Is wrong with it.
+    remedy
+        What can be done about it; with ``repair``, what was done where that is safe.
+    repaired
+        Whether it was.
+    """
+
+    kind: str
+    where: str
+    what: str
+    remedy: str
+    repaired: bool = False
+
+
+class Findings(list[Finding]):
+    """What a check found; none where all is well."""
+
+    def __str__(self) -> str:
+        """Return a line for each."""
+        if not self:
+            return "nothing is wrong"
+        return "\n".join(
+            f"{finding.kind:>8}  {finding.where} {finding.what}: "
+            f"{'repaired: ' if finding.repaired else ''}{finding.remedy}"
+            for finding in self
+        )
+
+
+def check(store: Store, *, digests: bool, repair: bool) -> Findings:
+    """Look through a whole store.
+
+    Parameters
+    ----------
+    digests
+        Read every file that is needed; otherwise only their sizes are compared.
+    repair
+        Do what is safe: put torn files aside, delete what dead writers left, make claims again, and name an equal file
+        where one is missing or altered.
+
+    Raises
+    ------
+    OSError
+        When the store cannot be read, or repaired.
+    """
+    now = store.time() if repair else naming.now().timestamp()
+    found = dict(store.listed())
+    store.refresh()
+    return Findings(_Check(store, found, now, digests=digests, repair=repair).run())
+
+
+@attrs.define(eq=False)
+class _Check:
+    """One check of a store."""
+
+    store: Store
+    found: dict[str, Stat]
+    now: float
+    digests: bool = attrs.field(kw_only=True)
+    repair: bool = attrs.field(kw_only=True)
+    _sound: dict[str, StoredFile] = attrs.field(factory=dict, init=False)
+    """Files that hold what they should, by digest."""
+
+    def run(self) -> Iterator[Finding]:
+        for name, why in sorted(self.store.problems().items()):
+            yield self._damaged(name, why)
+        blind: list[str] = []
+        needs = list(self.store.with_parts(blind))
+        yield from self._files(needs)
+        needed = {need.path for need in needs}
+        for path, stat in sorted(self.found.items()):
+            if is_leftover(path):
+                if self._is_old(stat):
+                    yield self._leftover(path)
+            elif is_ours(path):
+                if path not in needed and self._is_old(stat) and not blind:
+                    yield Finding(kind="orphan", where=path, what="is needed by no record", remedy="gc can delete it")
+            elif path.startswith(FOLDERS) or not path.startswith(_KNOWN):
+                yield Finding(kind="foreign", where=path, what="is no file of lazytrack's", remedy="move it elsewhere")
+        for path, content in sorted(self.store.missing_claims().items()):
+            if self.repair:
+                self.store.files.claim(path, content)
+            yield Finding(
+                kind="claim",
+                where=path,
+                what="is missing, so its number could be given to another version",
+                remedy="claim it again",
+                repaired=self.repair,
+            )
+
+    # --- files that are needed ---
+
+    def _files(self, needs: Sequence[Need]) -> Iterator[Finding]:
+        lost: list[tuple[Need, str]] = []
+        seen: dict[tuple[str, str], str | None] = {}
+        named = [need for need in needs if need.stored is not None]
+        with Progress(f"checking {self.store.url}", files=len(named)) as progress:
+            for need in named:
+                progress.add_file()
+                file = need.stored
+                if file is None or (need.until is not None and is_condemned(self.store.journal, need.path)):
+                    continue  # it has expired, and was collected
+                if (file.path, file.sha256) not in seen:
+                    seen[file.path, file.sha256] = self._fault(need, file)
+                if (fault := seen[file.path, file.sha256]) is None:
+                    self._sound[file.sha256] = file
+                else:
+                    lost.append((need, fault))
+        for need, fault in lost:  # when it is known which files are sound
+            yield self._lost(need, fault)
+
+    def _fault(self, need: Need, file: StoredFile) -> str | None:
+        stat = self.found.get(file.path)
+        if stat is None and not self.store.shelf.exists(file.path):
+            return "missing"
+        if stat is not None and stat.size != file.size:
+            return "altered"
+        if self.digests and not self.store.shelf.has_bytes(file, need.folder):
+            return "altered"
+        return None
+
+    def _lost(self, need: Need, fault: str) -> Finding:
+        what = f"is {'gone' if fault == 'missing' else 'not the file that was saved'}, and is {need.why}"
+        file = need.stored
+        twin = None if file is None else self._sound.get(file.sha256)
+        if twin is None or need.at is None:
+            return Finding(kind=fault, where=need.path, what=what, remedy="bring it back from a copy of the store")
+        remedy = f"the same bytes are at {twin.path}: name these"
+        if self.repair:
+            record, field = need.at
+            value = replaced(self.store.journal.get(record, field), need.path, attrs.evolve(twin, signature=None))
+            self.store.journal.append([{"record": record, "set": {field: value}}], by=self.store.by)
+        return Finding(kind=fault, where=need.path, what=what, remedy=remedy, repaired=self.repair)
+
+    # --- what else is there ---
+
+    def _is_old(self, stat: Stat) -> bool:
+        return self.now - stat.modified >= GRACE_SECONDS
+
+    def _damaged(self, name: str, why: str) -> Finding:
+        stat = self.found.get(name)
+        is_journal = LOG_NAME.fullmatch(name) or PACK_NAME.fullmatch(name)
+        if stat is None or not is_journal or not is_torn(self.store.files.read(name)):
+            return Finding(kind="damaged", where=name, what=why, remedy="bring it back from a copy of the store")
+        if not self._is_old(stat):
+            remedy = f"wait {GRACE_SECONDS // 3600} hours: it may be on its way here"
+            return Finding(kind="damaged", where=name, what=why, remedy=remedy)
+        if self.repair:
+            self.store.files.create(f"{_ASIDE}/{name}", self.store.files.read(name))
+            self.store.files.remove([name])
+        return Finding(kind="damaged", where=name, what=why, remedy=f"put it aside, in {_ASIDE}/", repaired=self.repair)
+
+    def _leftover(self, path: str) -> Finding:
+        if self.repair:
+            self.store.files.remove([path])
+        return Finding(
+            kind="leftover", where=path, what="was left by a writer that died", remedy="delete it", repaired=self.repair
+        )

@@ -28,6 +28,7 @@ _OWN = {
     "pandas": "frames:PandasArtifact",
     "plotly": "figures:PlotlyArtifact",
     "polars": "frames:PolarsArtifact",
+    "reference": "reference:ReferenceArtifact",
     "safetensors": "arrays:SafetensorsArtifact",
 }
 """Handlers of this package that are imported when they are asked for."""

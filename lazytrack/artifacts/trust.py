@@ -11,7 +11,9 @@ which the first signature makes.
 import hashlib
 import hmac
 import os
+import re
 import warnings
+from collections.abc import Iterator
 
 import attrs
 
@@ -23,6 +25,10 @@ from lazytrack.files import open_private
 VARIABLE = "LAZYTRACK_SIGNING_KEY"
 """The environment variable with the keys of a team."""
 
+_PLACE = re.compile(
+    r"artifacts/(?:(?P<owner>[^/]+)/)?(?P<name>[^/]+)/(?P<version>\d+)-[0-9a-z]{8}/.+", re.ASCII | re.DOTALL
+)
+"""The path of a file, which tells whose it was at first."""
 _FILE = "signing.key"
 _LEAST = 16
 """Characters of a key. A short one could be found by trying."""
@@ -85,12 +91,26 @@ def _doubt(stored: StoredFile, handler: str) -> str | None:
         return f"it is signed by a key that is not held here ({key_id[:16]!r})"
     expected = [_signature(key, stored, handler).encode() for key in held]
     given = stored.signature.encode("utf-8", "replace")
-    if not any(hmac.compare_digest(given, signature) for signature in expected):
-        return (
-            "its signature is of other bytes, another handler, or another place: the record was altered, or moved here "
-            "from elsewhere"
-        )
-    return None
+    if any(hmac.compare_digest(given, signature) for signature in expected):
+        return None
+    for key in held:
+        for elsewhere, where in _places_told_by(stored):
+            if hmac.compare_digest(given, _signature(key, elsewhere, handler).encode()):
+                return f"what is signed is {where}: the record was moved here from there"
+    return "its signature is of other bytes or another handler: the record was altered"
+
+
+def _places_told_by(stored: StoredFile) -> Iterator[tuple[StoredFile, str]]:
+    """Yield where else a file may have been signed for, as its path tells; only the signature proves it."""
+    place = _PLACE.fullmatch(stored.path)
+    if place is None:
+        return
+    record, name = place["owner"], place["name"]
+    for field in (f"artifacts.{name}", stored.field):
+        yield attrs.evolve(stored, record=record or stored.record, field=field), f"{field} of {record!r}"
+    yield attrs.evolve(stored, field=f"artifacts.{name}"), f"artifacts.{name} of {stored.record!r}"
+    number = place["version"]
+    yield attrs.evolve(stored, record=f"{name}/{number}", field="artifact"), f"version {number} of {name!r}"
 
 
 def _signature(key: str, stored: StoredFile, handler: str) -> str:

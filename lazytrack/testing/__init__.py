@@ -11,5 +11,6 @@ pytest.register_assert_rewrite("lazytrack.testing.files", "lazytrack.testing.han
 
 from lazytrack.testing.files import FilesTests, ReadingTests  # noqa: E402  (after pytest was told to explain it)
 from lazytrack.testing.handlers import HandlerTests  # noqa: E402
+from lazytrack.testing.traps import Trap  # noqa: E402
 
-__all__ = ["FilesTests", "HandlerTests", "ReadingTests"]
+__all__ = ["FilesTests", "HandlerTests", "ReadingTests", "Trap"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from lazytrack import Project
+from lazytrack import Project, Repository
 from lazytrack.artifacts import PickleArtifact, trust
 from lazytrack.errors import ArtifactLoadError, SaveError, UntrustedArtifactError
 
@@ -137,7 +137,7 @@ def test_a_file_that_was_altered_is_refused_even_when_its_record_says_so(project
         reopened(project).load_artifact("model")
     digest = hashlib.sha256(evil).hexdigest()
     alter(project, lambda patch: patch["set"]["artifacts.model"].update(sha256=digest, size=len(evil)))
-    with pytest.raises(UntrustedArtifactError, match="the record was altered, or moved here"):
+    with pytest.raises(UntrustedArtifactError, match=r"its signature is of other bytes .* the record was altered"):
         reopened(project).load_artifact("model")
     assert not (tmp_path / "marker").exists()
 
@@ -156,10 +156,70 @@ def test_an_entry_is_worth_nothing_in_another_record_or_under_another_name(proje
                 patch["set"][field] = entry
 
     alter(project, swap)
+    slug = project["exp"].slug
     found = Project(project.fpath, mode="r")["victim"]
     for part in (found, found.tests[0]):
-        with pytest.raises(UntrustedArtifactError, match="moved here"):
+        with pytest.raises(UntrustedArtifactError, match=rf"signed is artifacts.model of '{slug}': .* moved here"):
             part.load_artifact("model")
+
+
+def test_each_attack_is_told_in_words_of_its_own(project, tmp_path, monkeypatch):
+    """A tampered file, a swapped record, an artifact under another name, a wrong key, none at all."""
+    exp = logged(project, (1,))
+    exp.log_artifact("other", (2,), handler="pickle")
+    project.save()
+    logged(project, (3,))
+    one, two = (e.slug for e in project.experiments)
+    sound = {path: path.read_text() for path in Path(project.folder).glob("log/*")}
+
+    def told(change, name="model"):
+        for path, text in sound.items():
+            path.write_text(text)
+        alter(project, change)
+        with pytest.raises((UntrustedArtifactError, ArtifactLoadError)) as caught:
+            Project(project.fpath, mode="r")[one].load_artifact(name)
+        return str(caught.value)
+
+    def swap_records(patch):
+        patch["record"] = {one: two, two: one}[patch["record"]]
+
+    def swap_names(patch):
+        if "artifacts.other" in patch["set"]:
+            patch["set"]["artifacts.model"] = patch["set"].pop("artifacts.other")
+
+    messages = {
+        "swapped": told(swap_records),
+        "renamed": told(swap_names),
+        "unsigned": told(lambda patch: [v.pop("signature") for v in patch["set"].values() if "sha256" in str(v)]),
+        "altered": told(lambda patch: [v.update(sha256="0" * 64) for v in patch["set"].values() if "sha256" in str(v)]),
+    }
+    with monkeypatch.context() as other:
+        other.setenv(trust.VARIABLE, THEIRS)
+        messages["wrong key"] = told(lambda _: None)
+    for path in Path(project.folder).rglob("*.pkl"):
+        path.write_bytes(path.read_bytes()[::-1])
+    messages["tampered"] = told(lambda _: None)
+    assert f"what is signed is artifacts.model of {two!r}" in messages["swapped"]
+    assert f"what is signed is artifacts.other of {one!r}" in messages["renamed"]
+    assert "it is not signed" in messages["unsigned"]
+    assert "the record was altered" in messages["altered"]
+    assert "signed by a key that is not held here" in messages["wrong key"]
+    assert "is not the one that was saved" in messages["tampered"]
+    assert len({message.replace(one, "") for message in messages.values()}) == len(messages)
+
+
+def test_versions_of_a_repository_cannot_be_swapped(tmp_path):
+    repository = Repository(tmp_path / "models")
+    for number in range(2):
+        repository.log_artifact("model", (number,), handler="pickle")
+    repository.save()
+    [path] = Path(repository.folder).glob("log/*")
+    document = json.loads(path.read_text())
+    for patch in document["patches"]:
+        patch["record"] = {"model/0": "model/1", "model/1": "model/0"}[patch["record"]]
+    path.write_text(json.dumps(document))
+    with pytest.raises(UntrustedArtifactError, match="what is signed is version 0 of 'model'"):
+        Repository(repository.fpath).load_artifact("model", version=1)
 
 
 def test_another_handler_that_runs_code_cannot_take_the_place_of_the_one_that_was_signed(project):

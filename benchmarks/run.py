@@ -14,6 +14,7 @@ import places
 import remote
 import saving
 import series
+import versions
 import writers
 
 BENCHMARKS = {
@@ -27,6 +28,8 @@ BENCHMARKS = {
     "save-pickle": artifacts.save_pickle,
     "load-pickle": artifacts.load_pickle,
     "save-one-of-many": artifacts.save_one_of_many,
+    "look-up": versions.look_up,
+    "equal-content": versions.equal_content,
     "requests": remote.requests,
     "save-many": remote.many_artifacts,
     "save-remote": remote.large_artifact,

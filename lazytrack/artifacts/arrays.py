@@ -15,6 +15,7 @@ class NumpyArtifact(Artifact):
     alias: ClassVar[str] = "numpy"
     suffix: ClassVar[str] = "npy"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("numpy.ndarray",)
 
     @classmethod
@@ -50,6 +51,7 @@ class SafetensorsArtifact(Artifact):
     alias: ClassVar[str] = "safetensors"
     suffix: ClassVar[str] = "safetensors"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
 
     @classmethod
     def read(cls, buf: IO[bytes], **kwargs: Any) -> Any:

@@ -123,6 +123,8 @@ class Artifact(abc.ABC):
     """Whether what it writes cannot be read back as the object, such as a plot."""
     executes_code: ClassVar[bool] = False
     """Whether reading a file can run code that its author chose, as unpickling does."""
+    is_repeatable: ClassVar[bool] = False
+    """Whether `write` may be called twice for one object: what may be on another machine already is hashed first."""
     has_parts: ClassVar[bool] = False
     """Whether the object is many files, each of which is kept as it is; see `parts` and `load_parts`."""
     types: ClassVar[tuple[str, ...]] = ()

@@ -28,6 +28,7 @@ class DirectoryArtifact(Artifact):
     alias: ClassVar[str] = "directory"
     suffix: ClassVar[str] = "json"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     has_parts: ClassVar[bool] = True
 
     @classmethod

@@ -15,6 +15,7 @@ class MatplotlibArtifact(Artifact):
     alias: ClassVar[str] = "matplotlib"
     suffix: ClassVar[str] = "png"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     output_only: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("matplotlib.Figure",)
 
@@ -44,6 +45,7 @@ class PlotlyArtifact(Artifact):
     alias: ClassVar[str] = "plotly"
     suffix: ClassVar[str] = "html"
     binary: ClassVar[bool] = False
+    is_repeatable: ClassVar[bool] = True
     output_only: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("plotly.Figure",)
 
@@ -73,6 +75,7 @@ class ImageArtifact(Artifact):
     alias: ClassVar[str] = "image"
     suffix: ClassVar[str] = "png"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
 
     @classmethod
     def suits(cls, value: Any) -> bool:

@@ -15,6 +15,7 @@ class PandasArtifact(Artifact):
     alias: ClassVar[str] = "pandas"
     suffix: ClassVar[str] = "parquet"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("pandas.DataFrame",)
 
     @classmethod
@@ -44,6 +45,7 @@ class PolarsArtifact(Artifact):
     alias: ClassVar[str] = "polars"
     suffix: ClassVar[str] = "parquet"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("polars.DataFrame",)
 
     @classmethod

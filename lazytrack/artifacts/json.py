@@ -15,6 +15,7 @@ class JSONArtifact(Artifact):
     alias: ClassVar[str] = "json"
     suffix: ClassVar[str] = "json"
     binary: ClassVar[bool] = False
+    is_repeatable: ClassVar[bool] = True
 
     @classmethod
     def read(cls, buf: IO[str], **kwargs: Any) -> Any:

@@ -34,6 +34,7 @@ class JoblibArtifact(Artifact):
     alias: ClassVar[str] = "joblib"
     suffix: ClassVar[str] = "joblib"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     executes_code: ClassVar[bool] = True
 
     python_version: str = attrs.field(factory=python_version)
@@ -62,6 +63,7 @@ class ONNXArtifact(Artifact):
     alias: ClassVar[str] = "onnx"
     suffix: ClassVar[str] = "onnx"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("onnx.ModelProto",)
 
     @classmethod

@@ -27,6 +27,7 @@ class PickleArtifact(Artifact):
     alias: ClassVar[str] = "pickle"
     suffix: ClassVar[str] = "pkl"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     executes_code: ClassVar[bool] = True
 
     python_version: str = attrs.field(factory=python_version)

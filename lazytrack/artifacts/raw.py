@@ -22,6 +22,7 @@ class BytesArtifact(Artifact):
     alias: ClassVar[str] = "bytes"
     suffix: ClassVar[str] = "bin"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("builtins.bytes", "builtins.bytearray")
 
     @classmethod
@@ -52,6 +53,7 @@ class FileArtifact(Artifact):
     alias: ClassVar[str] = "file"
     suffix: ClassVar[str] = "file"
     binary: ClassVar[bool] = True
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("pathlib.PosixPath", "pathlib.WindowsPath")
 
     @classmethod

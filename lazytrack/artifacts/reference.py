@@ -183,6 +183,7 @@ class ReferenceArtifact(Artifact):
     alias: ClassVar[str] = "reference"
     suffix: ClassVar[str] = "json"
     binary: ClassVar[bool] = False
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("lazytrack.Reference",)
 
     @classmethod

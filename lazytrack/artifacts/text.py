@@ -14,6 +14,7 @@ class TextArtifact(Artifact):
     alias: ClassVar[str] = "text"
     suffix: ClassVar[str] = "txt"
     binary: ClassVar[bool] = False
+    is_repeatable: ClassVar[bool] = True
     types: ClassVar[tuple[str, ...]] = ("builtins.str",)
 
     @classmethod

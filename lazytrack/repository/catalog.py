@@ -11,7 +11,7 @@ from lazytrack.artifacts.entries import to_dict
 from lazytrack.artifacts.loading import load
 from lazytrack.errors import ArtifactLoadError
 from lazytrack.repository.place import Place
-from lazytrack.repository.versions import HISTORY, Move, aliases_of, choose, record_of
+from lazytrack.repository.versions import HISTORY, Move, Versions, aliases_of, choose, record_of
 
 
 class Catalog(Place):
@@ -165,7 +165,7 @@ class Catalog(Place):
         with self._lock:
             return choose(name, self._versions(name), self.aliases(name), version, match)
 
-    def _versions(self, name: str) -> dict[int, Artifact]:
+    def _versions(self, name: str) -> Versions:
         """Return all versions of an artifact.
 
         Raises
@@ -178,12 +178,14 @@ class Catalog(Place):
             raise ValueError(f"no artifact {name!r} in {self.fpath}; known: {listed(self._all_names())}")
         return found
 
-    def _present(self, name: str) -> dict[int, Artifact]:
+    def _present(self, name: str) -> Versions:
         """Return all versions of an artifact but those that the next save deletes."""
         hidden = self._hidden.get(name, ())
-        stored = self._stored.get(name, {}).items()
-        there = {n: a for n, a in stored if n not in hidden and record_of(name, n) not in self._doomed}
-        return there | self._new.get(name, {})
+
+        def is_gone(number: int) -> bool:
+            return number in hidden or record_of(name, number) in self._doomed
+
+        return Versions(self._stored.get(name, {}), self._new.get(name, {}), self._numbers.get(name, ()), is_gone)
 
     def _all_names(self) -> list[str]:
         self._read_once()

@@ -1,5 +1,6 @@
 """The place of a repository, and what is stored there as it was read last."""
 
+import bisect
 import functools
 import os
 import threading
@@ -56,6 +57,8 @@ class Place:
         self._was_read = False
         self._stored: dict[str, dict[int, Artifact]] = {}
         """Each artifact's versions by number."""
+        self._numbers: dict[str, list[int]] = {}
+        """The numbers of each artifact's versions, ascending; some may be gone."""
         self._aliases: dict[str, dict[str, int]] = {}
         """By the record that keeps an artifact's aliases, which version each of them means."""
         self._names: dict[str, str] = {}
@@ -117,7 +120,10 @@ class Place:
             artifact.version = int(number)
             if "expiry" in fields:
                 artifact.expiry = codec.parse_time(fields["expiry"])
-            self._stored.setdefault(name, {})[artifact.version] = artifact
+            stored, numbers = self._stored.setdefault(name, {}), self._numbers.setdefault(name, [])
+            if artifact.version not in stored:
+                bisect.insort(numbers, artifact.version)
+            stored[artifact.version] = artifact
             if artifact.stored is not None:
                 self._shelf.know(artifact.stored)
 

@@ -1,7 +1,7 @@
 """Versions of an artifact: what a store calls them, and which of them is meant."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -86,14 +86,61 @@ class Move:
     reason: str | None
 
 
+class Versions(Mapping[int, Artifact]):
+    """The versions of an artifact by number; finding one does not go through the others.
+
+    Parameters
+    ----------
+    stored, unsaved
+        Those there are.
+    numbers
+        Of what is stored, ascending, and perhaps more.
+    is_gone
+        Tells of a number whether it does not count any more.
+    """
+
+    def __init__(
+        self,
+        stored: Mapping[int, Artifact],
+        unsaved: Mapping[int, Artifact],
+        numbers: Sequence[int],
+        is_gone: Callable[[int], bool],
+    ) -> None:
+        self._stored, self._unsaved, self._numbers, self._is_gone = stored, unsaved, numbers, is_gone
+
+    def __getitem__(self, number: int) -> Artifact:
+        if number in self._unsaved:
+            return self._unsaved[number]
+        if self._is_gone(number):
+            raise KeyError(number)
+        return self._stored[number]
+
+    def __iter__(self) -> Iterator[int]:
+        yield from sorted(self.descending())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.descending())
+
+    def __bool__(self) -> bool:
+        return next(self.descending(), None) is not None
+
+    def descending(self) -> Iterator[int]:
+        """Yield the numbers, the highest first."""
+        unsaved = sorted(self._unsaved)
+        for number in reversed(self._numbers):
+            while unsaved and unsaved[-1] > number:
+                yield unsaved.pop()
+            if number in self._stored and number not in self._unsaved and not self._is_gone(number):
+                yield number
+        yield from reversed(unsaved)
+
+
 def is_expired(artifact: Artifact, at: datetime) -> bool:
     """Tell whether an artifact should not be used any more at a time."""
     return artifact.expiry is not None and artifact.expiry <= at
 
 
-def choose(
-    name: str, versions: Mapping[int, Artifact], aliases: Mapping[str, int], version: Any, match: str
-) -> Artifact:
+def choose(name: str, versions: Versions, aliases: Mapping[str, int], version: Any, match: str) -> Artifact:
     """Return the version that is meant.
 
     Parameters
@@ -163,8 +210,8 @@ def _is_at(created_at: datetime, time: datetime) -> bool:
     return created_at == time or (time.microsecond == 0 and created_at.replace(microsecond=0) == time)
 
 
-def _last(name: str, versions: Mapping[int, Artifact], fits: Callable[[Artifact], bool], which: str) -> Artifact:
-    for number in sorted(versions, reverse=True):
+def _last(name: str, versions: Versions, fits: Callable[[Artifact], bool], which: str) -> Artifact:
+    for number in versions.descending():
         if fits(versions[number]):
             return versions[number]
     raise VersionNotFoundError(f"artifact {name!r} has no version {which}; there are {_some(versions)}")

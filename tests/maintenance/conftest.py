@@ -1,38 +1,10 @@
-"""What tests of upkeep share: a storage whose clock they move."""
+"""What tests of upkeep share."""
 
-import attrs
 import pytest
-
-from lazytrack.files.local import LocalFiles
-
-HOUR = 3600
-DAY = 24 * HOUR
-
-
-class StorageClock:
-    """The clock of local disks, which goes as the real one does, and ahead of it by what a test says."""
-
-    def __init__(self, monkeypatch):
-        self._offsets = {}
-        self.ahead = 0.0
-        walk, stat = LocalFiles.walk, LocalFiles.stat
-
-        def moved(files, path, found):
-            key = f"{files.url}/{path}", found.modified
-            return attrs.evolve(found, modified=found.modified + self._offsets.setdefault(key, self.ahead))
-
-        monkeypatch.setattr(LocalFiles, "stat", lambda files, path: moved(files, path, stat(files, path)))
-        monkeypatch.setattr(
-            LocalFiles, "walk", lambda files, folder="": ((p, moved(files, p, s)) for p, s in walk(files, folder))
-        )
-
-    def pass_by(self, seconds, *stores):
-        """Let time pass for the storage; what is there by now stays of the time it is of."""
-        for store in stores:
-            list(store._journal.files.walk())
-        self.ahead += seconds
+from storage_clock import StorageClock
 
 
 @pytest.fixture
 def storage(monkeypatch):
+    """Return the clock of local disks, which a test moves."""
     return StorageClock(monkeypatch)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import DAY
+from storage_clock import DAY
 
 from lazytrack import Project, Repository
 from lazytrack.errors import StoreWarning

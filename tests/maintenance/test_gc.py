@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import DAY, HOUR
+from storage_clock import DAY, HOUR
 
 from lazytrack import Project, Repository, naming
 from lazytrack.errors import ArtifactLoadError, ReadOnlyError, SaveError, StoreWarning

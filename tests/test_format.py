@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lazytrack import Project, Repository, codec
+from lazytrack.artifacts import Reference
 from lazytrack.files import open_files
 from lazytrack.journal import Journal
 
@@ -98,6 +99,27 @@ def test_every_file_of_a_repository_matches_the_schema_of_the_page(tmp_path):
     assert Repository(tmp_path).aliases("My model") == {"champion": 2}
 
 
+def test_every_file_of_folders_references_and_collections_matches_the_schema_of_the_page(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "a.bin").write_bytes(b"a")
+    project = Project(tmp_path / "store", mode="w+")
+    with project.log("exp") as exp:
+        exp.log_artifact("folder", folder, "directory")
+        exp.log_artifact("data", folder, "reference")
+        exp.log_artifact("quick", Reference.to(folder / "inner" / "a.bin", checksum=False))
+    project.save()
+    condemned = {"condemned.artifacts/x/it/0-abcdefgh/it.json": True}
+    project._journal.append([{"record": ".gc", "set": condemned}], by="x")
+    project.gc(dry_run=False)
+    kinds = []
+    for path in Path(project.dir).rglob("*.json"):
+        document = json.loads(path.read_text())
+        VALIDATOR.validate(document)
+        kinds.append(document["kind"])
+    assert sorted(kinds) == ["directory", "log", "log", "log", "log", "project", "reference", "reference"]
+
+
 def test_the_page_reads_a_file_of_points_as_the_code_does(tmp_path):
     write_store(tmp_path)
     code = next(block for block in PAGE.read_text().split("```") if "def read_points" in block)
@@ -157,6 +179,28 @@ def test_a_store_of_every_format_opens_and_shows_what_it_always_did(version, tmp
         slug, _, name = which.partition(" ")
         loaded = project[slug].load_artifact(name, validate=False, trust=not signed)
         assert codec.store(codec.plain(loaded, "it")) == value
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_folders_and_versions_in_a_store_of_every_format_are_what_they_were(version, tmp_path, monkeypatch):
+    shutil.copytree(FORMATS / version, tmp_path / "copy")
+    expected = json.loads((FORMATS / f"{version}.expected.json").read_text())
+    monkeypatch.setenv("LAZYTRACK_SIGNING_KEY", expected.get("signed_by", "of-nobody-who-signed-this"))
+    project = Project(tmp_path / "copy", mode="w+")
+    for which, files in expected.get("folders", {}).items():
+        slug, _, name = which.partition(" ")
+        loaded = project[slug].load_artifact(name)
+        found = {path.relative_to(loaded).as_posix(): path for path in loaded.rglob("*") if path.is_file()}
+        assert {name: path.read_text() for name, path in found.items()} == files
+    assert project.fsck() == []
+    if (versions := expected.get("repository")) is not None:
+        repository = Repository(tmp_path / "copy")
+        assert [each.version for each in repository.versions("threshold")] == versions["threshold"]["versions"]
+        assert repository.aliases("threshold") == versions["threshold"]["aliases"]
+        assert repository.load_artifact("threshold") == versions["threshold"]["newest"]
+        assert list(repository.load_artifact("model", validate=False)) == versions["threshold"]["model"]
+        assert repository.fsck() == []
+        assert repository.log_artifact("threshold", {"n": 3}) == 3
 
 
 @pytest.mark.parametrize("version", VERSIONS)

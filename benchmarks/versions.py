@@ -104,7 +104,7 @@ def equal_content(work: Path) -> Result:
         ]
     return Result(
         how=f"{_EXPERIMENTS} experiments with the same {_MEGABYTES} MB (megabytes of 2^20 bytes) as an artifact, one "
-        "save each. On a local disk a save writes to a hidden file while it hashes, and removes that where an equal file "
-        "is there; to S3 nothing is sent of what is there.",
+        "save each. On a local disk a save writes to a hidden file while it hashes, and removes that where an equal "
+        "file is there; to S3 nothing is sent of what is there.",
         figures=figures,
     )

@@ -25,6 +25,7 @@ def test_the_packages_public_names_are_these():
         "Artifact",
         "JSONArtifact",
         "PickleArtifact",
+        "Reference",
         "Shelf",
         "StoredFile",
         "TextArtifact",
@@ -38,7 +39,7 @@ def test_the_packages_public_names_are_these():
 
 
 def test_the_published_suites_are_these():
-    assert testing.__all__ == ["FilesTests", "HandlerTests", "ReadingTests"]
+    assert testing.__all__ == ["FilesTests", "HandlerTests", "ReadingTests", "Trap"]
 
 
 def test_the_suites_say_that_they_need_pytest():

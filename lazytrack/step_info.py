@@ -195,8 +195,8 @@ class StepInfo(Record):
         Raises
         ------
         TypeError
-            When it is no dict, or a field is of another type; a note says which one.
+            When it is no dict, or a field is of another type.
         ValueError
-            When a field cannot be read, or one that must be there is not.
+            When a field cannot be read, or one that must be there is not. Both say which one.
         """
         return codec.converter.structure(d, cls)

@@ -6,7 +6,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -126,14 +126,13 @@ class Difference:
 
 
 def compare(git: Git, status: Status, changes: Iterable[Change], index: Path) -> Difference:
-    """Return what of `changes` differs; `index` is the user's index, which stays as it is."""
-    by_path = {change.path: change for change in sorted(changes, key=lambda change: change.mode)}  # the commit's last
-    ordered = [by_path[path] for path in sorted(by_path)]
+    """Return what of `changes`, some of those in `status`, differs; `index` is the user's, which stays as it is."""
+    ordered = sorted(changes, key=lambda change: change.path)
     compared = _to_compare(git, ordered)
     beside = [change for change in ordered if change not in compared]
     return Difference(
         top=git.top,
-        parts=_patch(git, status, compared, beside, index) if compared else [],
+        parts=_patch(git, status, compared, index) if compared else [],
         uncompared=_name(git.top, [change.path for change in beside]),
     )
 
@@ -182,22 +181,20 @@ def _size_now(top: Path, change: Change) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK) else None
 
 
-def _patch(
-    git: Git, status: Status, compared: Iterable[Change], beside: Iterable[Change], index: Path
-) -> Sequence[bytes]:
-    """Ask git for the patch, with an index of our own that holds every file that is to be compared."""
+def _patch(git: Git, status: Status, compared: Collection[Change], index: Path) -> Sequence[bytes]:
+    """Ask git for the patch, with an index of our own that holds every file that is to be compared, and no other."""
     length = len(status.commit or "") or (64 if git.settings.get("extensions.objectformat") == "sha256" else 40)
-    compared, beside = list(compared), list(beside)
     with tempfile.TemporaryDirectory(prefix="lazytrack-") as folder:
         ours = Path(folder) / "index"
         if index.is_file():
             shutil.copy2(index, ours)  # with its time, by which git knows which entries to trust
-        entries = [_entry(change.mode, change.blob or "0" * length, change.path) for change in [*compared, *beside]]
+        # First everything is as in the commit.
+        entries = [_entry(change.mode, change.blob or "0" * length, change.path) for change in status.changes]
         # A new file has to be in the index; under which object makes no difference: its contents are looked at.
         added = [change for change in compared if change.mode == ABSENT]
         entries += [_entry(mode, "1" * length, c.path) for c in added if (mode := _mode_now(git.top, c)) != ABSENT]
         git.ask("update-index", "-z", "--index-info", input=b"".join(entries), index=ours)
-        if hidden := [change.path + b"\0" for change in beside if change.mode != ABSENT]:
+        if hidden := [c.path + b"\0" for c in status.changes if c.mode != ABSENT and c not in compared]:
             git.ask("update-index", "-z", "--skip-worktree", "--stdin", input=b"".join(hidden), index=ours)
         said = git.ask("diff-index", *_OPTIONS, status.commit or _EMPTY_TREES[length], "--", index=ours)
     # A file that was touched and not changed has a header alone.
@@ -246,8 +243,9 @@ def _name(top: Path, paths: Iterable[bytes]) -> list[LeftOut]:
     found, room = [], _LARGEST_DIGESTED_TOTAL
     for path in paths:
         where, size, digest = top / os.fsdecode(path), None, None
-        if where.is_file():
-            size = where.stat().st_size
+        about = probing.ask(f"the size of {where}", where.lstat)
+        if about is not None and stat.S_ISREG(about.st_mode):
+            size = about.st_size
             if size <= min(room, _LARGEST_DIGESTED):
                 room -= size
                 digest = probing.ask(f"the digest of {where}", lambda where=where: _digest(where))  # type: ignore[misc]

@@ -43,7 +43,7 @@ def _legible(value: Any) -> Any:
             return Path(_legible(str(value)))
         case list():
             return [_legible(item) for item in value]
-        case tuple():
+        case tuple() if type(value) is tuple:
             return tuple(_legible(item) for item in value)
         case dict():
             return {_legible(key): _legible(item) for key, item in value.items()}

@@ -131,7 +131,7 @@ class Git:
             "--no-ahead-behind",
         )
         headers: dict[bytes, str] = {}
-        changes = []
+        changes: dict[bytes, Change] = {}
         for line in said.split(b"\0"):
             match line[:1]:
                 case b"#":
@@ -139,15 +139,17 @@ class Git:
                     headers[name] = os.fsdecode(value)
                 case b"1":
                     words = line.split(b" ", 8)
-                    changes.append(Change(words[8], words[3].decode(), words[6].decode()))
+                    changes[words[8]] = Change(words[8], words[3].decode(), words[6].decode())
                 case b"u":  # of the versions that are to be merged, the second is the commit's
                     words = line.split(b" ", 10)
-                    changes.append(Change(words[10], words[4].decode(), words[8].decode()))
+                    changes[words[10]] = Change(words[10], words[4].decode(), words[8].decode())
                 case b"?":
-                    changes.append(Change(line[2:]))
+                    changes.setdefault(
+                        line[2:], Change(line[2:])
+                    )  # it may be in the commit and only taken from the index
         commit, branch = headers[b"branch.oid"], headers[b"branch.head"]
         return Status(
             commit=None if commit == "(initial)" else commit,
             branch=None if branch == "(detached)" else branch,
-            changes=changes,
+            changes=list(changes.values()),
         )

@@ -4,7 +4,7 @@ import copy
 import enum
 import importlib
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, get_origin
 
 import attrs
 
@@ -80,9 +80,10 @@ def _encode(record: Record) -> dict[str, Any]:
 def _decode_field(cls: type[Record], field: "attrs.Attribute[Any]", value: Any) -> Any:
     try:
         return _decode_value(field, value)
-    except (TypeError, ValueError) as error:
-        error.add_note(f"in field {field.name!r} of {cls.__name__}")
-        raise
+    except TypeError as error:
+        raise TypeError(f"{field.name!r} of {cls.__name__}: {error}") from error
+    except Exception as error:  # a stranger may have written anything
+        raise ValueError(f"{field.name!r} of {cls.__name__}: {error}") from error
 
 
 def _decode_value(field: "attrs.Attribute[Any]", value: Any) -> Any:
@@ -90,6 +91,8 @@ def _decode_value(field: "attrs.Attribute[Any]", value: Any) -> Any:
         return codec.unstore(value)
     kind: Any = field.type
     if value is not None:
+        if _is_list(kind) and not isinstance(value, list):
+            raise TypeError(f"expected a list, not {type(value).__name__}")
         return codec.converter.structure(value, kind)
     if _is_record(kind):  # one of which nothing is known
         return _decode({}, kind)
@@ -98,8 +101,12 @@ def _decode_value(field: "attrs.Attribute[Any]", value: Any) -> Any:
     return None
 
 
+def _is_list(kind: Any) -> bool:
+    return not {list, set}.isdisjoint(get_origin(part) for part in (kind, *get_args(kind)))
+
+
 def _may_be_none(kind: Any) -> bool:
-    return type(None) in getattr(kind, "__args__", ())
+    return type(None) in get_args(kind)
 
 
 def _encode_field(field: "attrs.Attribute[Any]", value: Any) -> Any:

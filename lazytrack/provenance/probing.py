@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
 
+_ON_WINDOWS = os.name == "nt"
+
 Answer = TypeVar("Answer")
 
 TIMEOUT_SECONDS = 10.0
@@ -57,7 +59,7 @@ def program(name: str) -> str | None:
     Windows looks in the working folder first, where a stranger may have put one: that does not count.
     """
     found = shutil.which(name)
-    if found is None or (os.name == "nt" and os.path.samefile(os.path.dirname(found) or ".", ".")):  # noqa: PTH120, PTH121
+    if found is None or (_ON_WINDOWS and os.path.samefile(os.path.dirname(found) or ".", ".")):  # noqa: PTH120, PTH121
         return None
     return os.path.abspath(found)  # noqa: PTH100  (a text, as it is called)
 

@@ -62,7 +62,8 @@ def make_unique_id(step_class_name: str, version: str | None, cache_key: str | N
 
 
 def _aware_or_none(time: datetime | None) -> datetime | None:
-    return None if time is None else codec.moment(time, "a step's time")
+    # In UTC no hour comes twice, so there is no second one to tell apart.
+    return None if time is None else codec.moment(time, "a step's time").replace(fold=0)
 
 
 def _plain(value: Any) -> Any:

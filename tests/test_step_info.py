@@ -253,9 +253,9 @@ def test_ids_of_steps_that_are_not_cacheable_are_drawn(monkeypatch):
 
 
 def test_the_keys_are_the_fields_names_in_their_order():
-    stored = StepInfo("id", "Train", {"b", "a"}, cacheable=True).to_json_dict()
+    stored = StepInfo("id", "Train", set("hgfedcba"), cacheable=True).to_json_dict()
     assert list(stored) == [field.name for field in attrs.fields(StepInfo) if field.name != "_extra"][:16]
-    assert stored["dependencies"] == ["a", "b"]
+    assert stored["dependencies"] == list("abcdefgh")
     assert list(stored["platform"]) == list(NOTHING_KNOWN[PlatformMetadata])
     assert list(stored["environment"]) == list(NOTHING_KNOWN[EnvironmentMetadata])
     assert stored["environment"]["lazytrack"] == {"version": LazytrackMetadata().version}
@@ -460,6 +460,7 @@ def test_any_record_comes_back_from_json_exactly(record):
     stored = record.to_json_dict()
     again = StepInfo.from_json_dict(json.loads(codec.dumps(stored)))
     assert again == record
+    again.dependencies = record.dependencies = set()  # has no order of its own
     assert repr(again) == repr(record), "types too: 1 is not 1.0, a list no tuple"
     assert repr((again.platform, again.environment)) == repr((record.platform, record.environment))
-    assert again.to_json_dict() == stored
+    assert again.to_json_dict() == stored | {"dependencies": []}

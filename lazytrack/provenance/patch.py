@@ -197,8 +197,7 @@ def _patch(git: Git, status: Status, compared: Collection[Change], index: Path) 
         if hidden := [c.path + b"\0" for c in status.changes if c.mode != ABSENT and c not in compared]:
             git.ask("update-index", "-z", "--skip-worktree", "--stdin", input=b"".join(hidden), index=ours)
         said = git.ask("diff-index", *_OPTIONS, status.commit or _EMPTY_TREES[length], "--", index=ours)
-    # A file that was touched and not changed has a header alone.
-    return [part for part in re.split(rb"^(?=diff --git )", said, flags=re.MULTILINE) if part.count(b"\n") > 1]
+    return [part for part in re.split(rb"^(?=diff --git )", said, flags=re.MULTILINE) if part]
 
 
 def _entry(mode: str, blob: str, path: bytes) -> bytes:

@@ -20,7 +20,6 @@ _SETTINGS = {
 """Instead of the user's: what could run a program, and what could make the same changes look otherwise."""
 _VARIABLES = {
     "GIT_ALLOW_PROTOCOL": "none",  # a partial clone would fetch what it lacks
-    "GIT_LITERAL_PATHSPECS": "1",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",  # the user's index stays as it is
     "GIT_TERMINAL_PROMPT": "0",

@@ -108,6 +108,13 @@ def test_a_checkout_tells_commit_branch_remote_and_folder(repo):
     assert git.uncommitted(repo) is None
 
 
+def test_made_without_arguments_it_tells_of_the_working_folder_and_else_of_nothing_but_what_is_given(repo, monkeypatch):
+    monkeypatch.chdir(repo / "sub")
+    assert GitMetadata() == git.capture(repo / "sub")
+    other = GitMetadata(commit="0" * 40)
+    assert (other.branch, other.dirty, other.folder) == (None, None, None), "that would be of another commit"
+
+
 def test_a_checkout_without_commits_tells_its_branch(tmp_path):
     folder = empty_repository(tmp_path / "new")
     assert git.capture(folder) == GitMetadata(commit=None, remote=None, branch="main", dirty=False, folder=".")
@@ -209,6 +216,21 @@ def test_changes_in_a_submodule_make_its_checkout_dirty_and_are_named(superproje
     assert diff.left_out == [LeftOut(path="libs/inner", size=None, digest=inner.digest)]
     (superproject / "libs/inner/train.py").write_text("lr = 2\n")
     assert git.capture(superproject).diff_digest != found.diff_digest
+    commit(superproject / "libs/inner", "more")
+    (superproject / "libs/inner/train.py").write_text("lr = 3\n")
+    assert b"-dirty" not in git.uncommitted(superproject).patch, "which no other checkout can be"
+
+
+@posix_only
+def test_what_is_no_submodule_is_not_looked_at_as_one(repo, tmp_path):
+    other = empty_repository(tmp_path / "other")
+    (other / "private.py").write_text("x\n")
+    (repo / "link").symlink_to(other)
+    (repo / ".gitmodules").write_text(
+        '[submodule "a"]\n\tpath = link\n[submodule "b"]\n\tpath = ../other\n[submodule "c"]\n\tpath = sub\n'
+    )
+    commit(repo)
+    assert git.capture(repo).dirty is False
 
 
 def test_another_commit_of_a_submodule_is_in_the_patch(superproject):
@@ -254,7 +276,7 @@ def test_settings_are_read_by_hand_as_git_reads_them(repo, no_git):
     ["", "ref: refs/heads/../../outside", "ref: refs/heads/loop", "ref: /etc/passwd", "\xff\xfe", "0123", "ref: refs/"],
 )
 def test_a_head_that_makes_no_sense_leads_nowhere(repo, no_git, head):
-    (repo.parent / "outside").write_text("a" * 40)
+    (repo / ".git/outside").write_text("a" * 40)
     (repo / ".git/refs/heads/loop").write_text("ref: refs/heads/loop")
     (repo / ".git/HEAD").write_bytes(head.encode("latin-1"))
     for _ in ("git", "by hand"):
@@ -367,7 +389,9 @@ def test_the_users_index_and_objects_stay_as_they_are(repo):
 
 
 def test_the_users_settings_do_not_change_the_patch(repo):
-    (repo / "train.py").write_text("lr = 0.2\n\nepochs = 3\n")
+    (repo / "über.py").write_text("lr = 0.1\n\nepochs = 3\n")
+    commit(repo)
+    (repo / "über.py").write_text("lr = 0.2\n\nepochs = 3\n")
     before = git.uncommitted(repo).patch
     for setting in (
         "diff.noprefix=true",

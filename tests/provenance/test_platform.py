@@ -156,7 +156,7 @@ V1_MEMORY = "sys/fs/cgroup/memory"
             8192,
         ),
         ("2:cpu:/\n", {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1"}, None, None),
-        ("0::/../../outside\nnonsense\n\n", {"sys/outside/cpu.max": "1 100"}, None, None),
+        ("0::/../../outside\nnonsense\n\n", {f"{V2}/any": "", "sys/outside/cpu.max": "1 100"}, None, None),
         ("0::/\n", {f"{V2}/cpu.max": "nonsense", f"{V2}/memory.max": ""}, None, None),
     ],
 )

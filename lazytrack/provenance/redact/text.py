@@ -1,0 +1,70 @@
+"""The redaction of free text: recognised secrets become ``***``, all else stays to the letter."""
+
+from collections.abc import Iterable, Iterator
+
+from lazytrack.provenance.redact.assignments import assignment_spans
+from lazytrack.provenance.redact.private_keys import key_spans
+from lazytrack.provenance.redact.tokens import Span, token_spans
+from lazytrack.provenance.redact.told import told_spans
+from lazytrack.provenance.redact.urls import url_spans, whole_url_spans
+
+MASK = "***"
+
+_PASSES = 8
+_ASCII_LOWER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
+
+
+def redact(text: str) -> str:
+    """Return `text` with each recognised secret masked, and everything else to the letter.
+
+    Masking again changes nothing. It takes time in proportion to the text, and never raises.
+    """
+    # A mask can make a neighbour recognisable, so masking goes on until there is nothing more. Each pass leaves fewer
+    # characters that are no asterisks; only texts that were made for it need more than two passes.
+    for _ in range(_PASSES):
+        spans = secret_spans(text)
+        if not spans:
+            break
+        text = masked(text, spans)
+    return text
+
+
+def redact_url(url: str) -> str:
+    """Return a git remote, or any other URL, without its password, token and signature.
+
+    A user without a password stays in ``ssh://git@host`` and ``git@host:path``; at http it may be a token, and goes.
+    """
+    return redact(masked(url, _merged(url, whole_url_spans(url))))
+
+
+def secret_spans(text: str) -> list[Span]:
+    """Find where the secrets of `text` are that are not masked yet, in order, none touching another."""
+    return _merged(text, _spans(text))
+
+
+def masked(text: str, spans: list[Span]) -> str:
+    """Return `text` with a mask in the place of each of `spans`."""
+    ends = [0, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), len(text)]
+    return MASK.join(text[end:start] for end, start in zip(ends, starts, strict=True))
+
+
+def _merged(text: str, found: Iterable[Span]) -> list[Span]:
+    spans: list[Span] = []
+    for start, end in sorted(found):
+        if spans and start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        elif start < end:
+            spans.append((start, end))
+    return [(start, end) for start, end in spans if text[start:end].strip("*")]
+
+
+def _spans(text: str) -> Iterator[Span]:
+    lowered = text.lower()
+    if len(lowered) != len(text):  # some letters are two in lower case, and places must stay
+        lowered = text.translate(_ASCII_LOWER)
+    yield from told_spans(text)
+    yield from key_spans(text)
+    yield from token_spans(text, lowered)
+    yield from url_spans(text)
+    yield from assignment_spans(text, lowered)

@@ -1,0 +1,84 @@
+"""Values that were told to be secret, found in each spelling that a program may have given them."""
+
+import base64
+import html
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, quote_plus
+
+from lazytrack.provenance.redact.tokens import Span
+
+_LEAST = 6
+"""Characters of a value. A shorter one would be found in words that have nothing to do with it."""
+
+
+class _Told:
+    """One value in its spellings: one of two equal ones can be forgotten."""
+
+    def __init__(self, value: str) -> None:
+        self.spellings = sorted({spelling for spelling in _spellings(value) if len(spelling) >= _LEAST})
+
+
+_told: tuple[_Told, ...] = ()
+_lock = threading.Lock()
+
+
+def add_secret(value: str) -> Callable[[], None]:
+    """Take `value` for a secret wherever it appears: as it is, or spelled for JSON, a URL, HTML, or in base64.
+
+    Returns
+    -------
+    Callable
+        What undoes it.
+
+    Raises
+    ------
+    ValueError
+        When it is shorter than 6 characters, or made of spaces and asterisks.
+    """
+    global _told  # noqa: PLW0603  (replaced as a whole, so a reader needs no lock)
+    if len(value) < _LEAST:
+        raise ValueError(
+            f"a secret of {len(value)} characters would be masked in words that have nothing to do with it; "
+            f"give one of at least {_LEAST}"
+        )
+    if not value.replace("*", "").strip():
+        raise ValueError("a secret of spaces and asterisks alone cannot be told from indentation and masks")
+    entry = _Told(value)
+    with _lock:
+        _told = (*_told, entry)
+
+    def forget() -> None:
+        global _told  # noqa: PLW0603
+        with _lock:
+            _told = tuple(other for other in _told if other is not entry)
+
+    return forget
+
+
+def told_spans(text: str) -> Iterator[Span]:
+    """Find the values that were told."""
+    for told in _told:
+        for spelling in told.spellings:
+            start = text.find(spelling)
+            while start >= 0:
+                yield start, start + len(spelling)
+                start = text.find(spelling, start + len(spelling))
+
+
+def _spellings(value: str) -> Iterator[str]:
+    octets = value.encode("utf-8", "surrogatepass")
+    escaped = [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]]
+    encoded = [quote(octets, safe=""), quote(octets), quote_plus(octets)]
+    yield from (value, html.escape(value), *escaped, *encoded)
+    yield from (json.dumps(once)[1:-1] for once in escaped)  # JSON within JSON
+    yield from (re.sub("%..", lambda code: code.group().lower(), once) for once in encoded)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(octets).decode().rstrip("=")
+        # Within a longer value, such as user:password, it begins at one of three places of a group of four characters;
+        # those characters are its own whose six bits are.
+        for shift in range(3):
+            spelled = encode(bytes(shift) + octets).decode()
+            yield spelled[(8 * shift + 5) // 6 : 8 * (shift + len(octets)) // 6]

@@ -11,7 +11,7 @@ import attrs
 
 from lazytrack.provenance.redact import values
 from lazytrack.provenance.redact.names import HINTS, Secrecy, has_added_names, secrecy
-from lazytrack.provenance.redact.strings import QUOTE, end_of_string, strings_in_brackets
+from lazytrack.provenance.redact.strings import KEY_FOLLOWS, LINE_END, QUOTE, end_of_string, strings_in_brackets
 from lazytrack.provenance.redact.tokens import Span
 
 _SIGN = r"[\w.\-]*+)(?:(?P<close>\\*[\"'`])?\]?(?P<gap>[ \t]*+)(?P<sign>:=|=>|[=!]==?|=|:(?!:)|,|>)(?P<space>[ \t]*+))?"
@@ -35,6 +35,7 @@ _SCHEME = re.compile(
     r"(?P<parameters>Digest|OAuth|Hawk|Signature|AWS4-HMAC-SHA256))[ \t]++",
     re.IGNORECASE,
 )
+_AFTER_A_HEADER = frozenset({"", "\r", "\n", '"', "'", "\\"})
 _COOKIE = re.compile(r"[\w!#$%&*+.^|~-]{1,100}=[^\r\n\"'\\]*+", re.ASCII)
 _LINE = re.compile(r"[^\r\n]*+")
 _SPACES = re.compile(r"[ \t]+")
@@ -137,8 +138,10 @@ def _value(text: str, name: _Name) -> list[Span]:
         name = attrs.evolve(name, value=spaces.end())
     if name.sign == ">":
         return _element(text, name)
-    if quote := QUOTE.match(text, name.value):
-        return _quoted(text, quote, name)
+    below = LINE_END.match(text, name.value) if name.quoted else None
+    if quote := QUOTE.match(text, below.end() if below else name.value):
+        spans = _quoted(text, quote, name)
+        return [] if below and spans and KEY_FOLLOWS.match(text, spans[0][1]) else spans
     if name.sign in {"==", "!=", ","}:
         return []
     return _block(text, name) or _header(text, name) or _unquoted(text, name)
@@ -175,7 +178,9 @@ def _follows_in_list(text: str, name: _Name, value: str) -> bool:
             return False
     elif text[max(0, name.start - 8) : name.start].rstrip("\\\"'`")[-1:] != "(":
         return False
-    return name.secrecy is Secrecy.PASSWORD or values.is_literal(value, name.secrecy)
+    return values.is_literal(value, name.secrecy) or (
+        name.secrecy is Secrecy.PASSWORD and secrecy(value) is Secrecy.NONE  # no list of names
+    )
 
 
 # --- not in quotes ---
@@ -202,7 +207,12 @@ def _header(text: str, name: _Name) -> list[Span]:
         if scheme["parameters"]:
             return [match.span() for match in [_LINE.match(text, scheme.end())] if match]
         match = _PART.match(text, scheme.end())
-        if match and (values.is_literal(match.group(), name.secrecy) or not match.group().islower()):
+        # Prose goes on after a word: authorization: basic auth is needed.
+        if match and (
+            values.is_literal(match.group(), name.secrecy)
+            or not match.group().islower()
+            or text[match.end() : match.end() + 1] in _AFTER_A_HEADER
+        ):
             return [match.span()]
     elif "cookie" in word and name.sign == ":" and (match := _COOKIE.match(text, name.value)):
         return [(match.start(), match.start() + len(match.group().rstrip()))]

@@ -20,7 +20,7 @@ class _Program:
     """Whether the password may be the next word."""
 
 
-_CURL = _Program(re.compile(r"-[A-Za-z]*[uU]"))
+_CURL = _Program(re.compile(r"-[A-Za-z]*[uU]|--(?:proxy-)?user=?"))
 _MYSQL = _Program(re.compile("-p"), apart=False)
 _P, _A, _W = (_Program(re.compile(option)) for option in ("-p", "-a", "-w"))
 _PROGRAMS = {
@@ -61,15 +61,16 @@ def _redact_word(before: str, word: str, program: _Program | None) -> str:
             return word if says_nothing(value, kind, name) else f"{redact(name)}={MASK}"
     elif before.startswith("-") and not _OPTION.match(word) and (kind := secrecy(before)) is not Secrecy.NONE:
         return word if says_nothing(word, kind) else MASK
-    if program and program.apart and program.option.fullmatch(before):
-        return _password(word, of_user=program is _CURL)
-    if program and not word.startswith("--") and (match := program.option.match(word)) and match.end() < len(word):
-        return match.group() + _password(word[match.end() :], of_user=program is _CURL)
+    if program is not None and word:
+        if program.apart and program.option.fullmatch(before):
+            return _password(word, of_user=program is _CURL)
+        if (match := program.option.match(word)) and match.end() < len(word):
+            return match.group() + _password(word[match.end() :], of_user=program is _CURL)
     return redact(word)
 
 
 def _password(word: str, *, of_user: bool) -> str:
-    user, colon, password = word.partition(":")
     if not of_user:
         return MASK
-    return f"{user}:{MASK}" if colon and password else word
+    user, colon, password = word.partition(":")
+    return f"{redact(user)}:{MASK}" if colon and password else redact(word)

@@ -46,7 +46,9 @@ def redact_diff(diff: str) -> tuple[str, list[str]]:
     parts = list(_parts(diff.split("\n")))
     for part in parts:
         _redact_part(part)
-    changed = dict.fromkeys(redact(f"{part.file} {part.hunk}".strip()) for part in parts if part.is_changed)
+    changed = dict.fromkeys(
+        redact(f"{part.file} {part.hunk}".rstrip()) for part in parts if part.is_changed and part.file
+    )
     return "\n".join(line for part in parts for line in part.lines), list(changed)
 
 
@@ -109,8 +111,20 @@ def _end_of_hunk(lines: list[str], position: int, ranges: str, width: int) -> in
 
 def _file_of(line: str) -> str:
     match = _FILE.match(line)
-    name = (match["plain"] or match["quoted"] or "") if match else ""
-    return "" if name == "/dev/null" else re.sub("^[abciow]/", "", name)
+    if match is None or match["plain"] == "/dev/null":
+        return ""
+    name = match["plain"] if match["quoted"] is None else _unquoted(match["quoted"])
+    return re.sub("^[abciow]/", "", name)
+
+
+def _unquoted(name: str) -> str:
+    """Return a name that git has put in quotes, where bytes that are not ASCII are octal numbers."""
+
+    def octet(match: re.Match[bytes]) -> bytes:
+        return bytes([int(match[1], 8) & 0xFF]) if match[1].isdigit() else match[1]
+
+    octets = re.sub(rb"\\([0-7]{3}|.)", octet, name.encode("utf-8", "surrogatepass"))
+    return octets.decode("utf-8", "replace")
 
 
 # --- their lines ---

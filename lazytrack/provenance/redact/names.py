@@ -3,13 +3,17 @@
 import enum
 import functools
 import re
-import threading
 from collections.abc import Callable
+
+from lazytrack.provenance.redact.added import Added
 
 _LONGEST = 120
 """Characters of a name that are looked at, from its end, where it says what it is."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+_added: Added[re.Pattern[str]] = Added()
 
 
 class Secrecy(enum.IntEnum):
@@ -33,8 +37,10 @@ def looks_secret(name: str) -> bool:
 
 def secrecy(name: str) -> Secrecy:
     """Return what `name` says of its value."""
-    if any(pattern.search(name) for pattern in _added):
-        return Secrecy.SECRET
+    if _added:
+        spelled = name.lstrip("-+~").replace("-", "_")
+        if any(pattern.search(name) or pattern.search(spelled) for pattern in _added):
+            return Secrecy.SECRET
     return _secrecy(name[-_LONGEST:])
 
 
@@ -44,41 +50,19 @@ def add_secret_name(pattern: str) -> Callable[[], None]:
     Parameters
     ----------
     pattern
-        A regular expression. ``"^pin$"`` is the name ``pin`` alone.
+        A regular expression. ``"^pin$"`` is the name ``pin`` alone, and ``--pin``.
 
     Raises
     ------
     re.error
         When `pattern` is no regular expression.
     """
-    global _added  # noqa: PLW0603  (replaced as a whole, so a reader needs no lock)
-    compiled = re.compile(pattern, re.IGNORECASE)
-    entry = _Added(compiled)
-    with _lock:
-        _added = (*_added, entry)
-
-    def forget() -> None:
-        global _added  # noqa: PLW0603
-        with _lock:
-            _added = tuple(other for other in _added if other is not entry)
-
-    return forget
+    return _added.add(re.compile(pattern, re.IGNORECASE))
 
 
 def has_added_names() -> bool:
     """Tell whether names are secret that only a user knows of."""
     return bool(_added)
-
-
-class _Added:
-    """A pattern of names that was added: one of two equal ones can be taken away."""
-
-    def __init__(self, pattern: re.Pattern[str]) -> None:
-        self.search = pattern.search
-
-
-_added: tuple[_Added, ...] = ()
-_lock = threading.Lock()
 
 
 # --- the words of names ---
@@ -152,7 +136,7 @@ _ABOUT = frozenset(_SAID_OF_IT.split())
 
 @functools.lru_cache(4096)
 def _secrecy(name: str) -> Secrecy:
-    words = " ".join(word.lower() for word in _WORD.findall(name))
+    words = " ".join(word.lower() for word in _WORD.findall(name.removeprefix("-D")))  # Java's -Dname=value
     if _COUNTED.match(words):
         return Secrecy.NONE
     before, _, last = words.rpartition(" ")

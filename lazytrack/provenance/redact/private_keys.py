@@ -12,6 +12,7 @@ _KEY_LINE = re.compile(
     r"(?:(?P<header>[A-Za-z-]{4,20}: [^\r\n\\]{0,200})|(?P<word>[A-Za-z0-9+/=]++)(?=[ \t]*+(?:[\r\n\"'\\,]|\Z)))"
 )
 _IN_KEY = re.compile(r"[ \t+>|#-]*+(?P<word>[A-Za-z0-9+/=]++)[ \t\r]*+")
+_STRING_END = re.compile(r"(?:\\+[nr])?\\*[\"']|\Z")
 _LINE_ENDS = re.compile(r"(?:\s|\\+[nr])*+")
 _KEY_LENGTH = 20_000
 """Characters within which a key ends; one of 16,384 bits has 13,000."""
@@ -63,7 +64,8 @@ def _open_key(text: str, position: int) -> Span:
     while match := _KEY_LINE.match(text, end):
         begun = start > position
         word = match["word"] or ""
-        if (match["header"] and begun) or (word and not begun and len(word) < _FIRST_LINE and match.end() < len(text)):
+        is_cut_off = _STRING_END.match(text, match.end()) is not None
+        if (match["header"] and begun) or (word and not begun and len(word) < _FIRST_LINE and not is_cut_off):
             break
         if word and not begun:
             start = match.start("word")

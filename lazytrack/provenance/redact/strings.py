@@ -4,10 +4,11 @@ import re
 
 from lazytrack.provenance.redact.tokens import Span
 
-QUOTE = re.compile(r"(?:\r?\n\s*+)?[rbfuRBFU]{0,2}(?P<open>\\*+(?:\"{3}|'{3}|[\"'`]))")
+QUOTE = re.compile(r"[rbfuRBFU]{0,2}(?P<open>\\*+(?:\"{3}|'{3}|[\"'`]))")
+LINE_END = re.compile(r"\r?\n\s*+")
 _END = {quote: re.compile(rf"[\r\n]|(?<!\\)(?P<escapes>\\*+){quote}") for quote in "\"'`"}
 _BRACKETS = re.compile(r"[(\[{]|(?P<closing>[)\]}])|(?P<quote>\\*+[\"'`])|\n{2}")
-_KEY_FOLLOWS = re.compile(r"\\*[\"'`]\s*(?::|=>)")
+KEY_FOLLOWS = re.compile(r"\\*[\"'`]\s*(?::|=>)")
 _LONGEST_BRACKET = 8192
 
 
@@ -44,7 +45,7 @@ def strings_in_brackets(text: str, position: int) -> tuple[list[Span], int]:
         if match["quote"]:
             start = position
             position = end_of_string(text, match["quote"], start)
-            if not _KEY_FOLLOWS.match(text, position):
+            if not KEY_FOLLOWS.match(text, position):
                 spans.append((start, position))
             position += len(match["quote"])
         else:

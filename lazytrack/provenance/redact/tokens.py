@@ -5,10 +5,11 @@ secrets costs little. No search goes over the same text again and again: what it
 """
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 
 import attrs
+
+from lazytrack.provenance.redact.added import Added
 
 Span = tuple[int, int]
 """Where a secret begins and ends."""
@@ -18,7 +19,8 @@ Span = tuple[int, int]
 class _Shape:
     """One kind of secret."""
 
-    needles: tuple[str, ...]
+    needle: str
+    """Characters without which there is none; where the search begins, if they are the first ones."""
     pattern: re.Pattern[str]
     is_secret: Callable[[str], bool]
 
@@ -31,8 +33,8 @@ def _has_digit(token: str) -> bool:
     return any(map(str.isdigit, token))
 
 
-def _shape(needles: str, pattern: str, is_secret: Callable[[str], bool] = _is_any) -> _Shape:
-    return _Shape(tuple(needles.split()), re.compile(pattern, re.ASCII), is_secret)
+def _shape(needle: str, pattern: str, is_secret: Callable[[str], bool] = _is_any) -> _Shape:
+    return _Shape(needle, re.compile(pattern, re.ASCII), is_secret)
 
 
 # --- tokens ---
@@ -67,44 +69,54 @@ def _is_long_and_random(token: str) -> bool:
     )
 
 
-_SURE = (
-    "github_pat_ glpat- gldt- glrt- glptt- glcbt- glsoat- glagent- pypi-Ag xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs-"
-    " xapp- nvapi- dop_v1_ doo_v1_ dor_v1_ shpat_ shpss_ shpca_ shppa_ glsa_ dckr_pat_ dckr_oat_ lsv2_ sq0atp- sq0csp-"
-    " GOCSPX- ya29. AGE-SECRET-KEY- figd_"
-)
-"""Prefixes that nothing else has."""
-_SHORT = "xai- pplx- tvly- PMAK- NRAK- hvs. hvb. pul- tskey-"
-"""Prefixes that other words could have, or end with."""
-_PLAIN_AFTER = "hf_ api_org_ npm_ r8_ gsk_ ntn_ sbp_ sk_live_ sk_test_ rk_live_ rk_test_ pk_live_ lin_api_ rubygems_"
-"""Prefixes that names of things could have, too, but letters and digits alone follow them in tokens."""
-
-
-def _shapes(prefixes: str, body: str, is_secret: Callable[[str], bool], *, anywhere: bool = False) -> list[_Shape]:
-    return [
-        _shape(prefix, (re.escape(prefix) if anywhere else _word(re.escape(prefix))) + body, is_secret)
-        for prefix in prefixes.split()
-    ]
-
+_NAMES_HAVE_IT = r"[A-Za-z0-9]{16,}+(?!_)"
+"""After a prefix that names of things could have, too: letters and digits alone, which names in snake case are not."""
 
 _TOKENS = [
-    *_shapes(_SURE, r"[\w-]{12,}+", _is_random, anywhere=True),
-    *_shapes(_SHORT, r"[\w-]{20,}+", _is_long_and_random),
-    *_shapes(_PLAIN_AFTER, r"[A-Za-z0-9]{16,}+(?!_)", _is_random),
-    *_shapes("ghp_ gho_ ghu_ ghs_ ghr_", r"(?:[0-9]{1,12}_)?[A-Za-z0-9]{16,}+[\w.-]*+", _is_random, anywhere=True),
-    *_shapes("sk-", r"[\w-]{16,}+", _is_long_and_random),
-    *_shapes("whsec_", r"[A-Za-z0-9+/=]{16,}+", _is_random),
-    *_shapes("ATATT3 ATCTT3", r"[\w=-]{16,}+", _is_random),
-    *_shapes("AKIA ASIA ABIA ACCA", "[A-Z0-9]{16}(?![A-Za-z0-9])", _is_any),
-    *_shapes("AIza", r"[\w-]{35}(?![\w-])", _is_any),
-    *_shapes("1//0", r"[\w-]{30,}+", _is_random),
-    *_shapes("SG.", r"[\w-]{16,}+\.[\w-]{16,}+", _is_any),
-    *_shapes("SK", "[0-9a-f]{32}(?![A-Za-z0-9])", _is_any),
-    *_shapes("dapi", "[0-9a-f]{32}(?:-[0-9]+)?(?![A-Za-z0-9])", _is_any),
-    _shape("7Q~ 8Q~", r"[\w~.-]{3}[78]Q~[\w~.-]{30,40}(?![\w~.-])"),
-    _shape(":AA", r":AA(?<=[0-9]{8}:AA)[\w-]{30,36}(?![\w-])"),
-    # A run of letters is begun at its start alone: what stands before may not be a part of it.
-    _shape(
-        "eyJ", r"eyJ(?:(?<![\w-]eyJ)|(?<=\\[nrtbf]eyJ)|(?<=[0-9]meyJ)|(?<=%[0-9A-F]{2}eyJ))[\w-]{8,}+(?:\.[\w-]*+){1,4}"
+    # Prefixes that nothing else has, wherever they stand.
+    _shape("github_pat_", r"github_pat_\w{16,}+", _is_random),
+    _shape("gh", r"gh[pousr]_(?:[0-9]{1,12}_)?[A-Za-z0-9]{16,}+[\w-]*+(?:\.[\w-]++)*+", _is_random),
+    _shape("gl", r"gl(?:pat|dt|rt|ptt|cbt|soat|agent)-[\w-]{12,}+(?:\.[\w-]++)*+", _is_random),
+    _shape("glsa_", r"glsa_\w{16,}+", _is_random),
+    _shape("pypi-Ag", r"pypi-Ag[\w-]{16,}+", _is_random),
+    _shape("xox", r"xox[abeoprs]-[\w-]{10,}+", _is_random),
+    _shape("xapp-", r"xapp-[\w-]{12,}+", _is_random),
+    _shape("nvapi-", r"nvapi-[\w-]{16,}+", _is_random),
+    _shape("_v1_", r"do[opr]_v1_[0-9a-f]{16,}+"),
+    _shape("shp", r"shp(?:at|ss|ca|pa)_[A-Za-z0-9]{16,}+", _is_random),
+    _shape("dckr_", r"dckr_[po]at_[\w-]{16,}+", _is_random),
+    _shape("lsv2_", r"lsv2_\w{16,}+", _is_random),
+    _shape("sq0", r"sq0(?:atp|csp)-[\w-]{16,}+", _is_random),
+    _shape("GOCSPX-", r"GOCSPX-[\w-]{12,}+", _is_random),
+    _shape("ya29.", r"ya29\.[\w-]{16,}+", _is_random),
+    _shape("AGE-SECRET-KEY-", r"AGE-SECRET-KEY-[A-Z0-9]{16,}+"),
+    _shape("figd_", r"figd_[\w-]{16,}+", _is_random),
+    _shape("whsec_", r"whsec_[A-Za-z0-9+/=]{16,}+", _is_random),
+    _shape("TT3", r"AT[AC]TT3[\w=-]{16,}+", _is_random),
+    # Prefixes that other words could have, or end with.
+    *(
+        _shape(prefix, _word(prefix) + r"[\w-]{16,}+", _is_long_and_random)
+        for prefix in ("sk-", "xai-", "pplx-", "tvly-", "PMAK-", "NRAK-", "pul-", "tskey-")
+    ),
+    *(
+        _shape(prefix, _word(prefix) + _NAMES_HAVE_IT, _is_random)
+        for prefix in ("hf_", "api_org_", "npm_", "r8_", "gsk_", "ntn_", "sbp_", "lin_api_", "rubygems_")
+    ),
+    *(_shape(f"k_{kind}_", _word(f"[srp]k_{kind}_") + _NAMES_HAVE_IT, _is_random) for kind in ("live", "test")),
+    _shape("hv", _word("hv[sb]") + r"\.[\w-]{20,}+", _is_long_and_random),
+    *(_shape(p, _word(p) + "[A-Z0-9]{16}(?![A-Za-z0-9])") for p in ("AKIA", "ASIA", "ABIA", "ACCA")),
+    _shape("AIza", _word("AIza") + r"[\w-]{35}(?![\w-])"),
+    _shape("1//0", _word("1//0") + r"[\w-]{30,}+", _is_random),
+    _shape("SG.", _word("SG") + r"\.[\w-]{16,}+\.[\w-]{16,}+"),
+    _shape("SK", _word("SK") + "[0-9a-f]{32}(?![A-Za-z0-9])"),
+    _shape("dapi", _word("dapi") + "[0-9a-f]{32}(?:-[0-9]+)?(?![A-Za-z0-9])"),
+    # What has no prefix.
+    _shape("Q~", r"[\w~.-]{3}[78]Q~[\w~.-]{29,}[\w~-]"),
+    _shape(":AA", r":(AA(?<=[0-9]{8}:AA)[\w-]{30,36})(?![\w-])"),
+    # Such a run of letters is begun at its start alone, or after a removed line's minus, so that none is read twice.
+    *(
+        _shape("eyJ", start + r"[\w-]{8,}+(?:\.[\w-]++){1,4}")
+        for start in (_word("eyJ", r"\w-"), r"eyJ(?:(?<=[^\w-]-eyJ)|(?<=\A-eyJ))")
     ),
     _shape("hooks.slack.com/", r"hooks\.slack\.com/((?:services|workflows|triggers)/[\w/-]{8,}+)"),
     _shape("/api/webhooks/", r"/api/webhooks/([0-9]+/[\w-]{8,}+)"),
@@ -124,6 +136,17 @@ _LOWER = [
 ]
 
 
+@attrs.frozen
+class _Pattern:
+    """A pattern that a user added."""
+
+    pattern: re.Pattern[str]
+    group: int | str
+
+
+_added: Added[_Pattern] = Added()
+
+
 def token_spans(text: str, lowered: str) -> Iterator[Span]:
     """Find the secrets that are recognised by their own look, and those of added patterns.
 
@@ -134,7 +157,7 @@ def token_spans(text: str, lowered: str) -> Iterator[Span]:
     """
     for shapes, searched in ((_TOKENS, text), (_LOWER, lowered)):
         for shape in shapes:
-            if any(needle in searched for needle in shape.needles):
+            if shape.needle in searched:
                 for match in shape.pattern.finditer(searched):
                     start, end = match.span(match.re.groups)
                     if shape.is_secret(text[start:end]):
@@ -142,18 +165,6 @@ def token_spans(text: str, lowered: str) -> Iterator[Span]:
     for added in _added:
         for match in added.pattern.finditer(text):
             yield match.span(added.group)
-
-
-@attrs.frozen(eq=False)
-class _Added:
-    """A pattern that a user added: one of two equal ones can be taken away."""
-
-    pattern: re.Pattern[str]
-    group: int | str
-
-
-_added: tuple[_Added, ...] = ()
-_lock = threading.Lock()
 
 
 def add_pattern(pattern: str | re.Pattern[str], *, group: int | str = 0) -> Callable[[], None]:
@@ -173,18 +184,8 @@ def add_pattern(pattern: str | re.Pattern[str], *, group: int | str = 0) -> Call
     IndexError
         When it has no such group.
     """
-    global _added  # noqa: PLW0603  (replaced as a whole, so a reader needs no lock)
     compiled = re.compile(pattern)
     known = group in compiled.groupindex if isinstance(group, str) else 0 <= group <= compiled.groups
     if not known:
         raise IndexError(f"pattern {compiled.pattern!r} has no group {group!r}")
-    entry = _Added(compiled, group)
-    with _lock:
-        _added = (*_added, entry)
-
-    def forget() -> None:
-        global _added  # noqa: PLW0603
-        with _lock:
-            _added = tuple(other for other in _added if other is not entry)
-
-    return forget
+    return _added.add(_Pattern(compiled, group))

@@ -4,25 +4,18 @@ import base64
 import html
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
+from lazytrack.provenance.redact.added import Added
 from lazytrack.provenance.redact.tokens import Span
 
 _LEAST = 6
 """Characters of a value. A shorter one would be found in words that have nothing to do with it."""
 
 
-class _Told:
-    """One value in its spellings: one of two equal ones can be forgotten."""
-
-    def __init__(self, value: str) -> None:
-        self.spellings = sorted({spelling for spelling in _spellings(value) if len(spelling) >= _LEAST})
-
-
-_told: tuple[_Told, ...] = ()
-_lock = threading.Lock()
+_told: Added[list[str]] = Added()
+"""The spellings of each value."""
 
 
 def add_secret(value: str) -> Callable[[], None]:
@@ -38,7 +31,6 @@ def add_secret(value: str) -> Callable[[], None]:
     ValueError
         When it is shorter than 6 characters, or made of spaces and asterisks.
     """
-    global _told  # noqa: PLW0603  (replaced as a whole, so a reader needs no lock)
     if len(value) < _LEAST:
         raise ValueError(
             f"a secret of {len(value)} characters would be masked in words that have nothing to do with it; "
@@ -46,22 +38,13 @@ def add_secret(value: str) -> Callable[[], None]:
         )
     if not value.replace("*", "").strip():
         raise ValueError("a secret of spaces and asterisks alone cannot be told from indentation and masks")
-    entry = _Told(value)
-    with _lock:
-        _told = (*_told, entry)
-
-    def forget() -> None:
-        global _told  # noqa: PLW0603
-        with _lock:
-            _told = tuple(other for other in _told if other is not entry)
-
-    return forget
+    return _told.add(sorted({spelling for spelling in _spellings(value) if len(spelling) >= _LEAST}))
 
 
 def told_spans(text: str) -> Iterator[Span]:
     """Find the values that were told."""
-    for told in _told:
-        for spelling in told.spellings:
+    for spellings in _told:
+        for spelling in spellings:
             start = text.find(spelling)
             while start >= 0:
                 yield start, start + len(spelling)

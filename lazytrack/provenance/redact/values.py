@@ -12,7 +12,7 @@ from lazytrack.provenance.redact.names import Secrecy, looks_secret
 
 _PLAIN = re.compile(r"|true|false|none|null|nil|undefined|nan|yes|no|on|off|\*+|\.{2,}", re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_,]*(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
-_MEASURE = re.compile(r"[-+]?(?:[0-9][0-9.,:/]{0,15})(?:[a-zA-Z%/]{0,6})")
+_MEASURE = re.compile(r"[-+]?[0-9][0-9.,:/]{0,15}(?:[a-z]{1,3}(?:/[a-z]{1,3})?|[KMGT]i?B?|%)?")
 _REFERENCE = re.compile(
     r"\$[A-Z_][A-Z0-9_]*|\$?\{[\w.:]*\}|\$\{\{[^{}]{0,100}\}\}|\{\{[^{}]{0,100}\}\}|\$\([^()]{0,200}\)"
     r"|%\(\w+\)s|%s|<[A-Za-z_ -]*>"

@@ -155,6 +155,7 @@ def are_logical(times: Sequence[str]) -> bool:
 
 SLUG_LENGTH = 80
 _PART_LENGTH = 60
+_STEP_HASH_LENGTH = 32
 _RESERVED = {
     "con",
     "prn",
@@ -189,6 +190,22 @@ def slug(name: str, fallback: str) -> str:
 def record_slug(short_slug: str, created_at: datetime) -> str:
     """Return a record's name: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``."""
     return f"{short_slug}-{stamp(created_at)}-{unique(8)}"
+
+
+def step_id(class_name: str, version: str | None, cache_key: str | None) -> str:
+    """Return the id of a step, ``<step class>[-<version>]-<hash>``.
+
+    Parameters
+    ----------
+    cache_key
+        What the hash is made of, so that equal steps have one id; None for a step that is not cacheable, whose id
+        is drawn at random.
+    """
+    if cache_key is None:
+        tail = unique(_STEP_HASH_LENGTH)
+    else:
+        tail = hashlib.sha256(cache_key.encode("utf-8", "surrogatepass")).hexdigest()[:_STEP_HASH_LENGTH]
+    return "-".join(part for part in (class_name, version, tail) if part is not None)
 
 
 def short_slug(slug: str) -> str:

@@ -1,7 +1,6 @@
 """What is recorded of one step: when and how it ran, on what, and how it ended."""
 
 import enum
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -32,7 +31,6 @@ __all__ = [
 
 HEALTHY_MINUTES = 30
 """A running step that was not heard of for longer is stale, unless its record says otherwise."""
-_HASH_LENGTH = 32
 
 
 class StepState(enum.StrEnum):
@@ -45,20 +43,7 @@ class StepState(enum.StrEnum):
     UNCACHEABLE = "uncacheable"
 
 
-def make_unique_id(step_class_name: str, version: str | None, cache_key: str | None) -> str:
-    """Return the id of a step, ``<step class>[-<version>]-<hash>``.
-
-    Parameters
-    ----------
-    cache_key
-        What the hash is made of, so that equal steps have one id; None for a step that is not cacheable, whose id
-        is drawn at random.
-    """
-    if cache_key is None:
-        tail = naming.unique(_HASH_LENGTH)
-    else:
-        tail = hashlib.sha256(cache_key.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
-    return "-".join(part for part in (step_class_name, version, tail) if part is not None)
+make_unique_id = naming.step_id
 
 
 def _aware_or_none(time: datetime | None) -> datetime | None:
@@ -104,6 +89,10 @@ class StepInfo(Record):
         When it was last heard of, while it runs.
     heartbeat_healthy_threshold
         After how many minutes of silence it is stale; `HEALTHY_MINUTES` by default.
+    parent
+        The step that it is a part of, by its name in the record.
+    logged
+        The fields of its experiment that were logged meanwhile, such as ``metrics.auc``.
     """
 
     unique_id: str
@@ -122,6 +111,8 @@ class StepInfo(Record):
     environment: EnvironmentMetadata = attrs.field(factory=EnvironmentMetadata, repr=False)
     heartbeat: datetime | None = attrs.field(default=None, converter=_aware_or_none, kw_only=True)
     heartbeat_healthy_threshold: int | None = attrs.field(default=None, kw_only=True)
+    parent: str | None = attrs.field(default=None, kw_only=True)
+    logged: list[str] | None = attrs.field(default=None, kw_only=True)
 
     @property
     def start_time_local(self) -> datetime | None:

@@ -19,6 +19,8 @@ SERVERS = Path(__file__).parent / "servers"
 
 # The keys of the user who runs the tests are none of their business; the processes that tests start inherit this one.
 os.environ["LAZYTRACK_SIGNING_KEY"] = "only-for-the-tests-of-lazytrack"
+# Most tests count files; those of where results come from turn it on.
+os.environ["LAZYTRACK_PROVENANCE"] = "0"
 
 
 def pytest_sessionfinish(session):

@@ -254,7 +254,7 @@ def test_ids_of_steps_that_are_not_cacheable_are_drawn(monkeypatch):
 
 def test_the_keys_are_the_fields_names_in_their_order():
     stored = StepInfo("id", "Train", set("hgfedcba"), cacheable=True).to_json_dict()
-    assert list(stored) == [field.name for field in attrs.fields(StepInfo) if field.name != "_extra"][:16]
+    assert list(stored) == [field.name for field in attrs.fields(StepInfo) if field.name != "_extra"]
     assert stored["dependencies"] == list("abcdefgh")
     assert list(stored["platform"]) == list(NOTHING_KNOWN[PlatformMetadata])
     assert list(stored["environment"]) == list(NOTHING_KNOWN[EnvironmentMetadata])

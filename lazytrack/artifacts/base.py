@@ -12,6 +12,9 @@ import attrs
 
 from lazytrack import naming
 
+UNKNOWN = -1
+"""The size of a file of which only the digest is known."""
+
 
 @attrs.frozen(kw_only=True)
 class Parts:
@@ -40,7 +43,7 @@ class StoredFile:
     sha256
         In hexadecimal.
     size
-        In bytes.
+        In bytes; `UNKNOWN` where the record does not say.
     record, field
         Where the store names it, such as ``artifacts.model`` of an experiment.
     signature
@@ -49,6 +52,8 @@ class StoredFile:
         Further files that it is the manifest of; None where it is all there is.
     reused
         Whether it was there already when it was to be written.
+    folder
+        Where in the store it has to be.
     """
 
     path: str
@@ -59,6 +64,7 @@ class StoredFile:
     signature: str | None = None
     parts: Parts | None = None
     reused: bool = attrs.field(default=False, eq=False)
+    folder: str = attrs.field(default="artifacts", eq=False)
 
 
 @attrs.frozen(kw_only=True)

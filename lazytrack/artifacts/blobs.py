@@ -12,7 +12,7 @@ from typing import IO, TypeVar, cast
 import attrs
 
 from lazytrack import naming
-from lazytrack.artifacts.base import StoredFile
+from lazytrack.artifacts.base import UNKNOWN, StoredFile
 from lazytrack.errors import ArtifactLoadError, LazytrackError, UnsafePathError
 from lazytrack.files import Files, Sending, Upload
 from lazytrack.journal.condemned import SAFE_SECONDS
@@ -155,7 +155,7 @@ class Blobs:
         try:
             check_path(stored.path, folder)
             found_there = self._files.stat(stored.path)
-            if found_there.size != stored.size:
+            if stored.size not in {UNKNOWN, found_there.size}:
                 return False
             is_known = self._checked.get(stored.path, _NEVER) in {None, found_there.modified}
             if not is_known and not self.has_bytes(stored, folder):

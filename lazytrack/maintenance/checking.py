@@ -6,6 +6,7 @@ import attrs
 
 from lazytrack import naming
 from lazytrack.artifacts import StoredFile
+from lazytrack.artifacts.base import UNKNOWN
 from lazytrack.artifacts.reuse import replaced
 from lazytrack.files import Stat
 from lazytrack.journal import LOG_NAME, PACK_NAME, is_torn
@@ -133,7 +134,7 @@ class _Check:
                 if file is None or (need.until is not None and is_condemned(self.store.journal, need.path)):
                     continue  # it has expired, and was collected
                 if (file.path, file.sha256) not in seen:
-                    seen[file.path, file.sha256] = self._fault(need, file)
+                    seen[file.path, file.sha256] = self._fault(file)
                 if (fault := seen[file.path, file.sha256]) is None:
                     self._sound[file.sha256] = file
                 else:
@@ -141,13 +142,13 @@ class _Check:
         for need, fault in lost:  # when it is known which files are sound
             yield self._lost(need, fault)
 
-    def _fault(self, need: Need, file: StoredFile) -> str | None:
+    def _fault(self, file: StoredFile) -> str | None:
         stat = self.found.get(file.path)
         if stat is None and not self.store.shelf.exists(file.path):
             return "missing"
-        if stat is not None and stat.size != file.size:
+        if stat is not None and file.size not in {UNKNOWN, stat.size}:
             return "altered"
-        if self.digests and not self.store.shelf.has_bytes(file, need.folder):
+        if self.digests and not self.store.shelf.has_bytes(file, file.folder):
             return "altered"
         return None
 

@@ -40,8 +40,6 @@ class Need:
         What the record says of it; None where it only mentions it.
     until
         From when on the record does without it; None for never.
-    folder
-        Where it has to be.
     at
         The record and its field that name it; None where a manifest does.
     """
@@ -50,7 +48,6 @@ class Need:
     why: str
     stored: StoredFile | None = None
     until: datetime | None = None
-    folder: str = ARTIFACTS
     at: tuple[str, str] | None = None
 
 
@@ -152,8 +149,7 @@ def needs_in(
         named = files_of(field, value, record)
         for stored in named:
             until = expiry_in(value)
-            folder = SERIES if field.startswith(f"{SERIES}.") else ARTIFACTS
-            yield field, Need(path=stored.path, why=why, stored=stored, until=until, folder=folder, at=(record, field))
+            yield field, Need(path=stored.path, why=why, stored=stored, until=until, at=(record, field))
         if not named:
             for path in _paths_in(value):
                 yield field, Need(path=path, why=why)

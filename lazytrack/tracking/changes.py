@@ -1,11 +1,13 @@
 """What one save takes from an experiment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch
+from lazytrack.provenance.kept import Shared
 from lazytrack.tracking.curves import Taken
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import MISSING
@@ -31,6 +33,8 @@ class Changes:
         Those to be written first, by field.
     taken
         Points to be written first.
+    shared
+        Files of what many experiments share, to be there first.
     """
 
     slug: str
@@ -42,6 +46,7 @@ class Changes:
     earlier: dict[str, Patch] = attrs.Factory(dict)
     artifacts: dict[str, Artifact] = attrs.Factory(dict)
     taken: Taken | None = None
+    shared: Sequence[Shared] = ()
 
     def add(self, field: str, value: Any, at: str | None = None) -> None:
         """Add a field with its strict JSON, with an artifact or points that are to be written, or with `MISSING`."""

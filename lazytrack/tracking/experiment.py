@@ -93,6 +93,7 @@ class Experiment(Running):
         """Return a new experiment of a project."""
         experiment = cls.__new__(cls)
         experiment._begin(owner, name, notes=notes, parent=parent)
+        experiment._begin_capture()
         return experiment
 
     # --- what it is ---

@@ -23,7 +23,7 @@ class Ledger:
         Called when something is noted where nothing was.
     """
 
-    __slots__ = ("__weakref__", "_on_dirty", "changed", "lock", "refusal", "taken", "updated")
+    __slots__ = ("__weakref__", "_on_dirty", "changed", "lock", "refusal", "taken", "updated", "watch")
 
     def __init__(self, *, refusal: LazytrackError | None = None, on_dirty: Callable[[], None] | None = None) -> None:
         self.refusal = refusal
@@ -33,6 +33,8 @@ class Ledger:
         """Each noted field, with the logical time its value is of where a copy of it has gone elsewhere."""
         self.taken: dict[str, str | None] = {}
         """Those that are being saved."""
+        self.watch: Callable[[str], None] | None = None
+        """Called with each field that is noted, again too, while somebody wants to know."""
         self.updated: int | None = None
         """When something was noted last and not saved, in microseconds since 1970."""
         _ledgers.add(self)
@@ -56,6 +58,8 @@ class Ledger:
             self._on_dirty()
         self.changed[field] = None
         self.updated = naming.micros()
+        if self.watch is not None:
+            self.watch(field)
 
     def take(self) -> dict[str, str | None]:
         """Take the noted fields away, in the order they were first noted. The caller holds the lock."""

@@ -12,10 +12,12 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, StoredFile, from_entry, get_handler, handler_for
+from lazytrack.artifacts.base import UNKNOWN
 from lazytrack.artifacts.entries import stored_in, to_dict
 from lazytrack.artifacts.loading import load, warn_output_only
 from lazytrack.errors import ArtifactLoadError, ArtifactLogError, StoreWarning
-from lazytrack.series import SERIES, Stock
+from lazytrack.provenance import kept
+from lazytrack.series import FOLDER, SERIES, Stock
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owned import Section, Shown
 
@@ -35,6 +37,8 @@ class Missing(enum.Enum):
 MISSING = Missing.MISSING
 """Stands for the value of a field that is not there any more."""
 
+STEPS = "steps."
+"""What the fields begin with that say how a step went."""
 _IS_ARTIFACT = re.compile(r"(?:tests\.[^.]+\.)?artifacts\.")
 SECTIONS: dict[str, tuple[Callable[[Any, str], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
     "": (codec.plain, codec.store, codec.unstore),
@@ -96,14 +100,21 @@ class Logged:
         """
         self.parameters[name] = value
 
-    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
+    def log_parameters(self, parameters: Mapping[str, Any], *, redact: bool = False) -> None:
         """Log several parameters at once: all of them, or, where one is refused, none.
 
         Parameters
         ----------
         parameters
             Values by name; see `log_parameter`, also for what is raised.
+        redact
+            Log ``***`` in the place of secrets: values whose names, at any depth, say so, such as ``api_key``, and
+            whatever looks like one, such as a token or a URL with a password.
         """
+        if redact:
+            from lazytrack.provenance.redact import redact_data  # noqa: PLC0415  (it takes longer to load than to log)
+
+            parameters = redact_data({name: codec.plain(value, str(name)) for name, value in parameters.items()})
         self._section("parameters.").log(parameters)
 
     def log_artifact(
@@ -368,12 +379,27 @@ def artifact_file(field: str, value: Any, record: str) -> StoredFile | None:
 
 
 def files_of(field: str, value: Any, record: str) -> list[StoredFile]:
-    """Return the files that a field of a record names: of an artifact, or of points."""
+    """Return the files that a field of a record names: of an artifact, of points, or of an environment."""
     if field.startswith(SERIES):
         try:
             segments = Stock.from_stored(value).segments
         except ValueError:  # it is reported when it is read
             return []
-        return [StoredFile(path=s.path, sha256=s.sha256, size=s.size, record=record, field=field) for s in segments]
+        return [
+            StoredFile(path=s.path, sha256=s.sha256, size=s.size, record=record, field=field, folder=FOLDER)
+            for s in segments
+        ]
+    if field in kept.KINDS or field.startswith(STEPS):
+        return [
+            StoredFile(
+                path=kept.path_of(digest),
+                sha256=digest,
+                size=UNKNOWN,
+                record=record,
+                field=field,
+                folder=kept.FOLDER,
+            )
+            for digest in kept.digests_in(field, value)
+        ]
     file = artifact_file(field, value, record)
     return [] if file is None else [file]

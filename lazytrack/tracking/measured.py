@@ -99,7 +99,8 @@ class Measured(Logged):
         ledger = self._ledger
         with ledger.lock:
             changed = ledger.changed  # to None, where it is noted and no copy of it has gone elsewhere
-            if ledger.refusal is not None or changed.get(points.field, "-") or changed.get(points.series, "-"):
+            is_noted = not (changed.get(points.field, "-") or changed.get(points.series, "-"))
+            if not is_noted or ledger.refusal is not None or ledger.watch is not None:
                 self._note_points(points)
             ledger.updated = micros = naming.micros()
             points.data.extend(_pack(step, micros, value))

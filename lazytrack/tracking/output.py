@@ -24,7 +24,10 @@ class Capture:
     """
 
     def __init__(self, experiment: "Experiment") -> None:
+        from lazytrack.provenance.redact import redact  # noqa: PLC0415  (only where output is kept)
+
         self._experiment = experiment
+        self._redact = redact
         self._new: list[str] = []
         self._part = ""
         self._name: str | None = None
@@ -52,7 +55,7 @@ class Capture:
         experiment = self._experiment
         with experiment._ledger.lock:
             count = len(self._new)  # other threads go on writing
-            text = "".join(self._new[:count]).encode("utf-8", "backslashreplace").decode()
+            text = self._redact("".join(self._new[:count]).encode("utf-8", "backslashreplace").decode())
             del self._new[:count]
             while text and experiment._ledger.refusal is None:
                 if self._name is None:

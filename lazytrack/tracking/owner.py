@@ -12,6 +12,7 @@ from lazytrack.artifacts.blobs import ARTIFACTS
 from lazytrack.files import cached, open_files, protocol, split
 from lazytrack.journal import Journal, Patch, head_path
 from lazytrack.journal.condemned import is_condemned
+from lazytrack.provenance import kept
 from lazytrack.series import FOLDER, Piece, Reader, Segment, Source
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lazytrack.tracking.record import Record
 
 
-_NEVER_CHANGE = ("packs", ARTIFACTS, FOLDER)
+_NEVER_CHANGE = ("packs", ARTIFACTS, FOLDER, kept.FOLDER)
 """Folders whose files are written once: a copy of one is as good as the file."""
 
 
@@ -66,6 +67,10 @@ class Owner:
         self._present: Journal | None = None
         """All that is stored, where this is a project as it was."""
         self._reader = Reader()
+        self._there: set[str] = set()
+        """Digests of environments and platforms whose files are there."""
+        self._seen_shared: dict[str, dict[str, Any]] = {}
+        """What these files say."""
         self._elsewhere: dict[tuple[str, str], Owner] = {}
         """Files, by path and digest, that records name and that have yet to be copied, with where they are."""
         self._adopted: dict[str, list[Patch]] = {}
@@ -143,6 +148,19 @@ class Owner:
         return self._reader.pieces(
             field, sources, until=self._until, where=lambda segment: self._place_of(segment)._journal.files
         )
+
+    def _shared(self, kind: str, digest: str) -> dict[str, Any]:
+        """Return what many records share: a platform or an environment, as JSON.
+
+        Raises
+        ------
+        FormatError
+            When its file is gone or damaged.
+        """
+        if digest not in self._seen_shared:
+            place = self._elsewhere.get((kept.path_of(digest), digest), self)
+            self._seen_shared[digest] = kept.get(place._journal.files, kind, digest)
+        return dict(self._seen_shared[digest])
 
     def _experiment_of(self, slug: str) -> "Experiment | None":
         """Return the experiment of a slug; None where there is none."""

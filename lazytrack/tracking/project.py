@@ -15,6 +15,7 @@ from lazytrack.tracking.copies import adopt, adopt_patches
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.owner import Owner
+from lazytrack.tracking.recipe import Recipe, recipe_of
 from lazytrack.tracking.record import Record
 from lazytrack.tracking.saving import make_head, write
 from lazytrack.tracking.upkeep import Upkeep
@@ -198,6 +199,22 @@ class Project(Upkeep):
         """
         self._check_writable("save it")
         self._save()
+
+    def reproduce(self, slug: str) -> Recipe:
+        """Return the commands that bring an experiment back; ``print(project.reproduce("baseline"))`` shows a script.
+
+        They check out its code, apply what was not committed, make its environment, and run it in the same way. Where
+        something was not kept, such as a part of the changes that held a secret, the recipe names it, and the script
+        stops before it does anything.
+
+        Raises
+        ------
+        KeyError
+            When there is no such experiment.
+        LazytrackError
+            When nothing is recorded of where it comes from.
+        """
+        return recipe_of(self[slug])
 
     def __enter__(self) -> Self:
         return self

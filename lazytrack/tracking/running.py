@@ -2,16 +2,15 @@
 
 import logging
 import sys
-import traceback
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from lazytrack.tracking.autosave import what_ended_the_process
+from lazytrack.tracking.blocks import Blocks, told
 from lazytrack.tracking.companions import Companions
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.record import Record
 
 ENDS = ("completed", "failed", "stopped")
 """What an experiment that does not run any more may say."""
@@ -19,7 +18,7 @@ _STATUSES = ("running", *ENDS)
 _log = logging.getLogger(__name__)
 
 
-class Running(Record):
+class Running(Blocks):
     """What of `Experiment` is running and ending."""
 
     __slots__ = ("_companions", "_is_attached", "_is_joined", "_said")
@@ -92,9 +91,7 @@ class Running(Record):
             return
         if error is not None and not (isinstance(error, SystemExit) and error.code in {None, 0}):
             self.status = "failed"
-            self._scalars["error"] = (
-                "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
-            )
+            self._scalars["error"] = told(error)
         elif self._said is None and not self._is_attached and (self._is_joined or self.status == "running"):
             self.status = "completed"
             self._scalars.pop("error", None)
@@ -140,6 +137,7 @@ class Running(Record):
         with self._ledger.lock:
             self._note_writer()
             if not self._is_attached:
+                self._begin_capture()
                 self._scalars["status"], self._said = "running", None
                 self._scalars.pop("error", None)
             self._restore_metrics()

@@ -10,14 +10,14 @@ import attrs
 
 from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf, StoredFile, to_entry
-from lazytrack.artifacts.blobs import ARTIFACTS
 from lazytrack.artifacts.reuse import Named, confirm
 from lazytrack.artifacts.trust import is_trusted, signed
 from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError, reason
 from lazytrack.files import Sending, threads_for
 from lazytrack.journal import Patch
 from lazytrack.progress import Progress
-from lazytrack.series import FOLDER, SERIES, Written
+from lazytrack.provenance import kept
+from lazytrack.series import SERIES, Written
 from lazytrack.tracking.changes import Changes
 from lazytrack.tracking.curves import Taken
 from lazytrack.tracking.ledger import Ledger
@@ -95,6 +95,8 @@ def write_files(owner: Owner, living: list[Changes], outcome: Outcome, sending: 
     """Write the files of artifacts and of points; one that fails is dirty again and does not stop the others."""
     artifacts: list[tuple[Changes, str, Artifact, StoredFile]] = []
     points: list[tuple[Changes, str, Taken, Future[Written]]] = []
+    shared = {file.digest: file for changes in living for file in changes.shared if file.digest not in owner._there}
+    puts = [sending.submit(functools.partial(kept.put, owner._journal.files, file)) for file in shared.values()]
     for changes in living:
         for field, artifact in changes.artifacts.items():
             with _or_dirty(changes, field, f"artifact {artifact.name!r} of {changes.slug}", outcome):
@@ -103,6 +105,9 @@ def write_files(owner: Owner, living: list[Changes], outcome: Outcome, sending: 
         if (taken := changes.taken) is not None:
             written = sending.submit(functools.partial(taken.writer.write, owner._journal.files, taken.points))
             points.append((changes, SERIES + taken.writer.id, taken, written))
+    for put in puts:
+        put.result()
+    owner._there |= shared.keys()
     for changes, field, artifact, stored in artifacts:
         with _or_dirty(changes, field, f"artifact {artifact.name!r} of {changes.slug}", outcome):
             owner._shelf.wait_for(stored, sending)
@@ -224,8 +229,7 @@ def _copy_file(owner: Owner, file: StoredFile, outcome: Outcome, sending: Sendin
     """Copy a file of another project here; tell whether it was here already."""
     reused = True
     if (source := owner._place_of(file)) is not owner:
-        folder = FOLDER if file.field.startswith(SERIES) else ARTIFACTS
-        reused = owner._shelf.copy(file, source._shelf, folder, told=sending.progress.add_bytes)
+        reused = owner._shelf.copy(file, source._shelf, file.folder, told=sending.progress.add_bytes)
         outcome.copied.append(file)
         sending.progress.add_file()
     return reused

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lazytrack.provenance import add_pattern, add_secret, redact, redact_data, redact_url
+from lazytrack.provenance.redact import add_pattern, add_secret, redact, redact_data, redact_url
 
 unhurried = settings(deadline=None, max_examples=300)
 

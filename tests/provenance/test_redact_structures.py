@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lazytrack.provenance import redact_command, redact_data, redact_diff
+from lazytrack.provenance.redact import redact_command, redact_data, redact_diff
 
 unhurried = settings(deadline=None, max_examples=200)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lazytrack.provenance import add_secret_name, looks_secret, redact, redact_command, redact_data
+from lazytrack.provenance.redact import add_secret_name, looks_secret, redact, redact_command, redact_data
 
 SECRET = """
 password passwd pwd passphrase passcode secret token api_key apikey api-key access_key private_key credential

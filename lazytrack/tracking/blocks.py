@@ -1,0 +1,240 @@
+"""Steps of a plain script: blocks of an experiment that are recorded with how they went and what they logged."""
+
+import contextvars
+import traceback
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from lazytrack import codec, naming
+from lazytrack.errors import FormatError
+from lazytrack.series import HEARTBEATS
+from lazytrack.tracking.ledger import Ledger
+from lazytrack.tracking.logged import MISSING, STEPS
+from lazytrack.tracking.origins import Origins
+from lazytrack.tracking.owner import Owner
+
+if TYPE_CHECKING:
+    from lazytrack.step_info import StepInfo
+
+_active: "contextvars.ContextVar[StepBlock | None]" = contextvars.ContextVar("lazytrack step", default=None)
+"""The innermost block of this thread or task."""
+
+
+class Blocks(Origins):
+    """What of `Experiment` is steps."""
+
+    __slots__ = ("_blocks", "_open_blocks")
+
+    def _set_up(self, owner: Owner, slug: str, ledger: Ledger) -> None:
+        super()._set_up(owner, slug, ledger)
+        self._blocks: dict[str, StepBlock] = {}
+        """Of this process."""
+        self._open_blocks = 0
+
+    def step(self, name: str, *, metadata: Mapping[str, Any] | None = None) -> "StepBlock":
+        """Record a block as a step: ``with exp.step("load data") as step:``.
+
+        Its record, in `steps`, has when it began and ended, the traceback if it raised, what was logged meanwhile by
+        this thread, the machine and the environment. Blocks may be nested. The next save writes it; one that is
+        running when that happens is heard of by the experiment's autosave.
+
+        Parameters
+        ----------
+        name
+            What it is called; a second one of that name is recorded as ``<name>_2``.
+        metadata
+            What there is to say about it; see `StepBlock.log_metadata`.
+
+        Raises
+        ------
+        ReadOnlyError
+            When this may not be changed.
+        TypeError, ValueError
+            When the name is no text, or JSON cannot hold the metadata.
+        """
+        block = StepBlock(self, codec.text(name, "the name of a step"))
+        if metadata is not None:
+            block._say(metadata)
+        return block
+
+    @property
+    def steps(self) -> "list[StepInfo]":
+        """The steps, in the order they began, each with its `state`.
+
+        Raises
+        ------
+        FormatError
+            When the record of one makes no sense.
+        """
+        from lazytrack.step_info import StepInfo  # noqa: PLC0415  (few ask, and it takes a while to load)
+
+        found = []
+        with self._ledger.lock:
+            stored = {f[len(STEPS) :]: v for f, v in self._stored().items() if f.startswith(STEPS)}
+            mine = {key: block._stored() for key, block in self._blocks.items()}
+        for key, record in {**stored, **mine}.items():
+            try:
+                found.append(StepInfo.from_json_dict(self._whole_step(record)))
+            except (TypeError, ValueError, AttributeError) as error:
+                raise FormatError(f"step {key!r} of {self.slug} makes no sense: {error}") from error
+        return sorted(found, key=lambda step: (step.start_time is None, step.start_time, step.unique_id))
+
+    def _whole_step(self, record: Any) -> dict[str, Any]:
+        """Return the record of a step with what it shares with others, and when its process was heard of."""
+        whole = dict(record)
+        is_ours = whole.get("environment") == self._scalars.get("environment")
+        for kind, own in (("platform", ("job",)), ("environment", ("command", "root", "git"))):
+            digest = whole.pop(kind, None)
+            if isinstance(digest, str):
+                whole[kind] = self._owner._shared(kind, digest) | (self._of_the_run(*own) if is_ours else {})
+        beat = self._owner._journal.get(self.slug, f"{HEARTBEATS}{whole.pop('writer', None)}")
+        return whole | ({} if beat is None else {"heartbeat": beat})
+
+    def _current(self, field: str) -> Any:
+        if not field.startswith(STEPS):
+            return super()._current(field)
+        block = self._blocks.get(field[len(STEPS) :])
+        return self._stored().get(field, MISSING) if block is None else block._stored()
+
+    def _free_key(self, name: str) -> str:
+        base = naming.slug(name, "step")
+        taken = {*self._blocks, *(f[len(STEPS) :] for f in self._stored() if f.startswith(STEPS))}
+        number, key = 1, base
+        while key in taken:
+            number += 1
+            key = f"{base}_{number}"
+        return key
+
+    def _watch(self, *, opened: bool) -> None:
+        """Have each field that is noted told to the block that is running, as long as one is."""
+        self._open_blocks += 1 if opened else -1
+        self._ledger.watch = _tell_block if self._open_blocks else None
+
+
+class StepBlock:
+    """A block that is recorded as a step of an experiment; made by `Experiment.step`.
+
+    Parameters
+    ----------
+    experiment
+        Whose step it is.
+    name
+        What it is called.
+    """
+
+    def __init__(self, experiment: Blocks, name: str) -> None:
+        self._experiment = experiment
+        self.name = name
+        self.key = ""
+        """What the record calls it, once it has begun."""
+        self._record: dict[str, Any] = {}
+        self._metadata: dict[str, Any] = {}
+        self._logged: dict[str, None] = {}
+        self._token: contextvars.Token[StepBlock | None] | None = None
+
+    def __enter__(self) -> Self:
+        if self._record:
+            raise RuntimeError(f"step {self.name!r} has begun already: exp.step({self.name!r}) makes another one")
+        experiment, outer = self._experiment, _active.get()
+        with experiment._ledger.lock:
+            experiment._ledger.check()
+            key = experiment._free_key(self.name)
+            experiment._ledger.note(STEPS + key)
+            self.key = key
+            self._record = {
+                "unique_id": naming.step_id(naming.slug(self.name, "step"), None, None),
+                "step_class_name": self.name,
+                "step_name": key,
+                "dependencies": [],
+                "cacheable": True,  # so that its state tells how it went
+                "start_time": naming.iso(naming.now()),
+            }
+            if outer is not None and outer._experiment is experiment:
+                self._record["parent"] = outer.key
+            experiment._blocks[key] = self
+            experiment._watch(opened=True)
+        self._token = _active.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _active.reset(self._token)
+            self._token = None
+        experiment = self._experiment
+        with experiment._ledger.lock:
+            experiment._watch(opened=False)
+            if experiment._ledger.refusal is not None:  # it was deleted meanwhile, which says nothing of the block
+                return
+            experiment._ledger.note(STEPS + self.key)
+            self._record["end_time"] = naming.iso(naming.now())
+            if error is not None:
+                self._record["error"] = told(error)
+
+    @property
+    def info(self) -> "StepInfo":
+        """What is recorded of it so far.
+
+        Raises
+        ------
+        RuntimeError
+            When it has not begun.
+        """
+        if not self._record:
+            raise RuntimeError(f"step {self.name!r} has not begun: use it in a with block")
+        return next(step for step in self._experiment.steps if step.unique_id == self._record["unique_id"])
+
+    def log_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Say something about it, by name; a name that was said already gets the new value.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When JSON cannot hold it; see `lazytrack.codec.plain`.
+        ReadOnlyError
+            When the experiment may not be changed.
+        """
+        with self._experiment._ledger.lock:
+            if self.key:
+                self._experiment._ledger.note(STEPS + self.key)
+            self._say(metadata)
+
+    def _say(self, metadata: Mapping[str, Any]) -> None:
+        said = codec.plain(metadata, f"metadata of step {self.name!r}")
+        if not isinstance(said, dict):
+            raise TypeError(f"metadata of step {self.name!r} are values by name, not {type(metadata).__name__}")
+        self._metadata |= said
+
+    def _stored(self) -> dict[str, Any]:
+        """Return its record as the store has it. The caller holds the experiment's lock."""
+        experiment, record = self._experiment, dict(self._record)
+        if self._metadata:
+            record["metadata"] = codec.store(self._metadata)
+        if self._logged:
+            record["logged"] = list(self._logged)
+        if (origin := experiment._origin) is not None:
+            record |= {kind: origin.fields[kind] for kind in ("platform", "environment") if kind in origin.fields}
+        if experiment._heartbeat is not None and experiment._own_writer is not None:
+            record["writer"] = experiment._own_writer.id
+        return record
+
+    def __repr__(self) -> str:
+        return f"StepBlock({self.name!r})"
+
+
+def _tell_block(field: str) -> None:
+    block = _active.get()
+    if block is not None and not field.startswith((STEPS, *_OF_THE_STORE)):
+        block._logged[field] = None
+
+
+_OF_THE_STORE = ("series.", "writers.", "heartbeats.", "platform", "environment", "last_updated")
+
+
+def told(error: BaseException) -> str:
+    """Return the traceback of an error, without secrets."""
+    from lazytrack.provenance.redact import redact  # noqa: PLC0415  (only when something went wrong)
+
+    return redact("".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode())

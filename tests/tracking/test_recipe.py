@@ -1,0 +1,132 @@
+"""Bringing a run back: the commands do it, and where they cannot, they say so and stop."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lazytrack
+from lazytrack import Project
+from lazytrack.provenance import capture
+
+GIT = ["git", "-c", "user.email=dana@example.org", "-c", "user.name=dana"]
+SCRIPT = """
+import sys
+from pathlib import Path
+
+from lazytrack import Project
+
+import settings
+
+project = Project(sys.argv[1])
+with project.log("run") as exp:
+    value = settings.BASE + float(Path("data/input.txt").read_text())
+    exp.log_metric("value", value)
+project.save()
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    folder = tmp_path / "checkout"
+    (folder / "jobs" / "data").mkdir(parents=True)
+    (folder / "jobs" / "train.py").write_text(SCRIPT)
+    (folder / "jobs" / "settings.py").write_text("BASE = 1.0\n")
+    (folder / "jobs" / "data" / "input.txt").write_text("0.25\n")
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    subprocess.run([*GIT, "init", "-q", "-b", "main", folder], check=True)
+    subprocess.run([*GIT, "add", "."], cwd=folder, check=True)
+    subprocess.run([*GIT, "commit", "-q", "-m", "one"], cwd=folder, check=True)
+    return folder
+
+
+def ran(checkout, store, python=sys.executable, arguments=(), **environment):
+    command = [python, "train.py", store, *arguments]
+    env = {**os.environ, "LAZYTRACK_PROVENANCE": "1", **environment}
+    subprocess.run(command, check=True, cwd=checkout / "jobs", env=env)
+    return Project(store, mode="r")
+
+
+def test_the_commands_are_told_in_order(checkout, tmp_path):
+    project = ran(checkout, tmp_path / "store")
+    recipe = project.reproduce("run")
+    commit = project["run"].git.commit
+    assert recipe.commands[:3] == [
+        f"git clone {checkout} reproduced",
+        "cd reproduced",
+        f"git checkout --quiet {commit}",
+    ]
+    assert recipe.commands[-2:] == ["cd jobs", f"../../environment/bin/python train.py {tmp_path / 'store'}"]
+    assert recipe.obstacles == []
+    assert any("had no remote" in note for note in recipe.notes)
+    script = str(recipe)
+    assert script.startswith(f"# how to bring back {project['run'].slug}\nset -eu\n")
+    assert "exit 1" not in script
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+
+
+def test_a_secret_in_the_changes_or_the_command_is_named_and_stops_the_script(checkout, tmp_path):
+    token = "ghp_" + "a1B2" * 9
+    (checkout / "jobs" / "settings.py").write_text(f'BASE = 2.0\nTOKEN = "{token}"\n')
+    project = ran(checkout, tmp_path / "store", arguments=["--api-key", token])
+    recipe = project.reproduce("run")
+    assert any("settings.py" in obstacle for obstacle in recipe.obstacles)
+    assert any("its command held a secret" in obstacle for obstacle in recipe.obstacles)
+    done = subprocess.run(["sh"], input=str(recipe), text=True, check=False, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 1
+    assert not (tmp_path / "reproduced").exists()
+    for path in (tmp_path / "store").rglob("*"):
+        assert path.is_dir() or token not in path.read_text()
+
+
+def test_what_was_too_large_to_be_kept_is_named(checkout, tmp_path):
+    (checkout / "jobs" / "large.bin").write_bytes(os.urandom(3_000_000))
+    recipe = ran(checkout, tmp_path / "store").reproduce("run")
+    assert any("too large to be kept: jobs/large.bin" in obstacle for obstacle in recipe.obstacles)
+
+
+def test_a_run_outside_of_any_checkout_says_so(tmp_path, checkout):
+    outside = tmp_path / "outside"
+    (checkout / "jobs").rename(outside)
+    (outside / "jobs").symlink_to(outside)
+    recipe = ran(outside, tmp_path / "store").reproduce("run")
+    assert any("outside of any git checkout" in obstacle for obstacle in recipe.obstacles)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["clean", "changed"])
+def test_the_commands_bring_the_run_back(checkout, tmp_path, mode):
+    """In an environment with lazytrack alone, so that making it anew takes moments."""
+    if mode == "changed":
+        (checkout / "jobs" / "settings.py").write_text("from extra import MORE\n\nBASE = 2.0 + MORE\n")
+        (checkout / "jobs" / "extra.py").write_text("MORE = 0.5\n")
+    package = Path(lazytrack.__file__).parents[1]
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package], check=True)
+    project = ran(checkout, tmp_path / "store", python)
+    recipe = project.reproduce("run")
+    assert recipe.obstacles == []
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    env = {**os.environ, "LAZYTRACK_PROVENANCE": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(["sh"], input=str(recipe), text=True, check=True, cwd=empty, env=env)
+    first, second = Project(tmp_path / "store", mode="r").experiments
+    assert first.metrics == second.metrics == {"value": 1.25 if mode == "clean" else 2.75}
+    assert second.git.commit == first.git.commit
+    assert second.environment.packages == first.environment.packages
+    assert (second.diff or "") == (first.diff or "")
+
+
+def test_who_logged_without_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv(capture.SWITCH, "0")
+    project = Project(tmp_path / "store")
+    with project.log("run"):
+        pass
+    project.save()
+    with pytest.raises(lazytrack.errors.LazytrackError, match="LAZYTRACK_PROVENANCE=0"):
+        project.reproduce("run")
+    with pytest.raises(KeyError):
+        project.reproduce("other")

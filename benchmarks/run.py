@@ -11,6 +11,7 @@ import figures
 import lightness
 import opening
 import places
+import provenance
 import remote
 import saving
 import series
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "save-one-of-many": artifacts.save_one_of_many,
     "look-up": versions.look_up,
     "equal-content": versions.equal_content,
+    "provenance": provenance.capturing,
     "requests": remote.requests,
     "save-many": remote.many_artifacts,
     "save-remote": remote.large_artifact,

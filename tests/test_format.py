@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from lazytrack import Project, Repository, codec
 from lazytrack.artifacts import Reference
 from lazytrack.files import open_files
 from lazytrack.journal import Journal
+from lazytrack.provenance import capture
 
 FORMATS = Path(__file__).parent / "formats"
 PAGE = Path(__file__).parent.parent / "docs" / "format.md"
@@ -118,6 +121,32 @@ def test_every_file_of_folders_references_and_collections_matches_the_schema_of_
         VALIDATOR.validate(document)
         kinds.append(document["kind"])
     assert sorted(kinds) == ["directory", "log", "log", "log", "log", "project", "reference", "reference"]
+
+
+def test_every_file_of_where_results_come_from_matches_the_schema_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.setenv(capture.SWITCH, "1")
+    monkeypatch.setattr(capture, "_capture", None)
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    (folder / "requirements.txt").write_text("numpy==2.0\n")
+    (folder / "large.bin").write_bytes(os.urandom(3_000_000))
+    monkeypatch.chdir(folder)
+    project = Project(tmp_path / "store", mode="w+")
+    with project.log("exp") as exp, exp.step("outer", metadata={"nan": math.nan}):
+        exp.log_metric("auc", 1, step=1)
+        exp._beat()
+        with pytest.raises(ZeroDivisionError), exp.step("inner"):
+            1 / 0  # noqa: B018
+    project.save()
+    kinds = []
+    for path in [*Path(project.folder).glob("log/*"), *Path(project.folder).glob("environments/*")]:
+        document = json.loads(path.read_text())
+        VALIDATOR.validate(document)
+        kinds.append(document["kind"])
+    assert sorted(kinds) == ["environment", "log", "platform"]
+    fields = set(project._journal.fields(exp.slug))
+    assert fields >= {"platform", "environment", "command", "root", "git", "uncommitted", "steps.outer", "steps.inner"}
 
 
 def test_the_page_reads_a_file_of_points_as_the_code_does(tmp_path):

@@ -12,6 +12,9 @@ _PART = 64_000
 """Characters after which a further artifact begins: a save that has a line more does not write all of it again."""
 
 
+_KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
+
+
 class Capture:
     """Keeps what Python code writes to stdout and stderr.
 
@@ -55,16 +58,22 @@ class Capture:
         experiment = self._experiment
         with experiment._ledger.lock:
             count = len(self._new)  # other threads go on writing
-            text = self._redact("".join(self._new[:count]).encode("utf-8", "backslashreplace").decode())
+            text = "".join(self._new[:count]).encode("utf-8", "backslashreplace").decode()
             del self._new[:count]
-            while text and experiment._ledger.refusal is None:
-                if self._name is None:
-                    self._name = self._free_name()
-                room = _PART - len(self._part)
-                self._part, text = self._part + text[:room], text[room:]
-                experiment.log_artifact(self._name, self._part, "text", fname="output.txt", overwrite=True)
-                if len(self._part) == _PART:
-                    self._name, self._part = None, ""
+            if not text or experiment._ledger.refusal is not None:
+                return
+            self._part += text
+            while len(self._part) > _PART:
+                end = _end_of_part(self._part)
+                self._log(self._part[:end])
+                self._name, self._part = None, self._part[end:]
+            self._log(self._part)
+
+    def _log(self, part: str) -> None:
+        """Log a part, without secrets. It is whole each time, as a secret may have come in pieces."""
+        if self._name is None:
+            self._name = self._free_name()
+        self._experiment.log_artifact(self._name, self._redact(part), "text", fname="output.txt", overwrite=True)
 
     def _free_name(self) -> str:
         experiment, base, number = self._experiment, "output", 1
@@ -76,6 +85,13 @@ class Capture:
             number += 1
             name = f"{base}-{number}"
         return name
+
+
+def _end_of_part(text: str) -> int:
+    """Return where to begin a further artifact: not within a line, nor within a private key."""
+    end = text.rfind("\n", _PART // 2, _PART) + 1 or _PART
+    key = text.rfind(_KEY_BEGINS, _PART // 2, end)
+    return key if key > 0 and text.find(_KEY_ENDS, key, end) < 0 else end
 
 
 def _tee(stream: Any, kept: list[str]) -> Callable[[], None]:

@@ -93,7 +93,7 @@ def test_long_output_goes_to_several_artifacts_so_that_a_save_writes_little(proj
             project.save()
     project.save()
     found = stored(project)
-    assert [artifact.name for artifact in found.artifacts] == ["output", *(f"output-{n}" for n in range(2, 8))]
+    assert [artifact.name for artifact in found.artifacts] == ["output", *(f"output-{n}" for n in range(2, 11))]
     assert found.output == exp.output == "".join(f"line {n}\n" for n in range(10))
     assert all(len(found.load_artifact(artifact.name)) <= 10 for artifact in found.artifacts)
 

@@ -1,0 +1,119 @@
+"""Secrets are planted wherever lazytrack looks by itself, and then looked for in every file of the store."""
+
+import base64
+import subprocess
+import sys
+import tempfile
+import uuid
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from test_redact import passwords, token_of_some_kind
+
+from lazytrack import Project
+from lazytrack.provenance import capture, platform
+
+GIT = ["git", "-c", "user.email=dana@example.org", "-c", "user.name=dana"]
+KEY = "\n".join(
+    ["-----BEGIN RSA " + "PRIVATE KEY-----", "MIIEowIBAAKCAQEA7bq", "kLm9QQ==", "-----END RSA " + "PRIVATE KEY-----"]
+)
+
+
+def git(*words, cwd):
+    subprocess.run([*GIT, *words], cwd=cwd, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "train.py").write_text("lr = 0.1\n")
+    git("init", "-q", "-b", "main", cwd=folder)
+    git("add", ".", cwd=folder)
+    git("commit", "-q", "-m", "one", cwd=folder)
+    git("remote", "add", "origin", "https://example.org/x.git", cwd=folder)
+    return folder
+
+
+def plant(folder, token, password):
+    git("remote", "set-url", "origin", f"https://dana:{token}@example.org/x.git", cwd=folder)
+    (folder / "train.py").write_text(f'API_KEY = "{token}"\nos.environ["DB_PASSWORD"] = "{password}"\n')
+    (folder / ".env").write_text(f"HF_TOKEN={token}\nDB_PASSWORD={password}\n")
+    (folder / "key.pem").write_text(f"{KEY}\n")
+    (folder / "requirements.txt").write_text(f"--index-url https://dana:{token}@example.org/simple\nnumpy==2.0\n")
+
+
+def run(folder, store, token, password):
+    """Log as a careless person does."""
+    project = Project(store)
+    with warnings.catch_warnings(action="ignore"), project.log("run", capture=True) as exp:
+        lines = ("connecting with ", token, f"\nexport DB_PASSWORD={password}\nAuthorization: Bearer {token}\n")
+        for line in lines:
+            sys.stdout.write(line)
+            project.save()  # while it is being printed
+        for line in KEY.splitlines():
+            sys.stdout.write(f"{line}\n")
+            project.save()
+        exp.log_parameters(
+            {"api_key": password, "nested": {"hub_token": token, "lr": 0.1}, "url": f"https://x:{token}@h.org/"},
+            redact=True,
+        )
+        message = f"401 for https://dana:{token}@example.org with password='{password}'"
+        with pytest.raises(ValueError, match="401"), exp.step("load"):
+            raise ValueError(message)
+        project.save()
+    with pytest.raises(RuntimeError), project.log("failed"):
+        raise RuntimeError(f"cannot log in with token={token}\n{KEY}")
+    project.save()
+    return project
+
+
+def assert_nowhere(store, *secrets):
+    files = [path for path in Path(store).rglob("*") if path.is_file()]
+    assert len(files) > 5
+    for path in files:
+        content = path.read_bytes()
+        for secret in secrets:
+            for spelled in (secret.encode(), base64.b64encode(secret.encode())):
+                assert spelled not in content, (path, secret)
+
+
+@settings(deadline=None, max_examples=25)
+@given(token_of_some_kind, passwords.filter(lambda value: len(value) > 6 and "'" not in value))
+def test_planted_secrets_are_nowhere_in_the_store(checkout, token, password):
+    with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as store:
+        patched.setenv(capture.SWITCH, "1")
+        patched.setattr(capture, "_capture", None)
+        patched.chdir(checkout)
+        patched.setattr(sys, "orig_argv", ["python", "train.py", "--api-key", password, f"--hub-token={token}"])
+        plant(checkout, token, password)
+        project = run(checkout, store, token, password)
+        capture._capture.join()
+        assert_nowhere(store, token, password, "MIIEowIBAAKCAQEA7bq")
+        exp = Project(project.fpath, mode="r")["run"]
+        assert exp.environment.command == "python train.py --api-key '***' '--hub-token=***'"
+        assert "example.org/x.git" in exp.git.remote
+        assert exp.parameters["nested"] == {"hub_token": "***", "lr": 0.1}
+        assert "connecting with ***" in exp.output
+        assert "train.py" in exp.diff
+        assert "numpy==2.0" in exp.environment.lock_files[0].text
+
+
+def test_without_redaction_they_would_be_everywhere(checkout, tmp_path, monkeypatch):
+    """The test above can fail."""
+    token, password = "gh" + "p_" + "a1B2" * 9, uuid.uuid4().hex
+    monkeypatch.setenv(capture.SWITCH, "1")
+    monkeypatch.setattr(capture, "_capture", None)
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "train.py", "--api-key", password])
+    plant(checkout, token, password)
+    for place in ("environment", "git", "patch"):
+        for name in ("redact", "redact_command", "redact_url"):
+            monkeypatch.setattr(f"lazytrack.provenance.{place}.redact.{name}", lambda value: value)
+    monkeypatch.setattr("lazytrack.provenance.patch.redact.redact_diff", lambda diff: (diff, []))
+    run(checkout, tmp_path, token, password)
+    capture._capture.join()
+    with pytest.raises(AssertionError):
+        assert_nowhere(tmp_path, token)
+    assert platform.PROBES

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lazytrack.provenance.redact import redact_command, redact_data, redact_diff
 
-unhurried = settings(deadline=None, max_examples=200)
+unhurried = settings(deadline=None, max_examples=300)
 
 TOKEN = "h" + "f_" + "aB3x" * 8
 KEY_LINES = ["MIIE" + "aB3/" * 15, "xY+9" * 16, "q8Zt" * 16, "aB3dEf=="]

@@ -18,7 +18,7 @@ _SIGN = r"[\w.\-]*+)(?:(?P<close>\\*[\"'`])?\]?(?P<gap>[ \t]*+)(?P<sign>:=|=>|[=
 _HINTED = re.compile(rf"(?P<name>(?:{'|'.join(HINTS)}){_SIGN}", re.ASCII)
 _ANY = re.compile(rf"(?P<name>[a-z_]{_SIGN}", re.ASCII)
 _NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
-_HEAD = 100
+_HEAD = 200
 """Characters before a name's hint that are looked at, and before a name, for what its line begins with."""
 _ESCAPE = re.compile(r"(?<=\\)[nrtbf]|(?<=[\[;])[0-9]{1,3}m")
 """What stands before a name and looks like a part of it: an escaped line end, the colour of a terminal."""
@@ -45,8 +45,9 @@ _WHOLE = re.compile(r"\S++")
 _PART = re.compile(
     r"(?:[^\s\"'`,;&<>\\]|\\(?![nrtu\"'`\\])|,(?![\w.-]{1,60}[=:]|[\s\"'`]|\Z)|[\"'`](?=[A-Za-z0-9]))++", re.ASCII
 )
+_APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
 _TO_LINE_END = re.compile(r"[ \t]*+(?:[\r\n#]|\Z)")
-_ELSEWHERE = ("$(", "${{", "{{", "<", "//", "`")
+_ELSEWHERE = ("$(", "${{", "{{", "<", "//", "`", ":")
 """How a value begins that is computed, or is no value."""
 
 
@@ -95,7 +96,7 @@ def assignment_spans(text: str, lowered: str) -> Iterator[Span]:
         if name is None:
             continue
         if text[name.value : name.value + 1] in {"(", "[", "{"}:
-            if name.value >= bracketed and name.sign not in {",", ">", "", "==", "!="}:
+            if name.value >= bracketed and name.sign in {"=", ":", ":=", "=>"}:
                 strings, bracketed = strings_in_brackets(text, name.value)
                 yield from (span for span in strings if not _says_nothing(text[slice(*span)], name))
             if not name.is_in_shell:
@@ -163,6 +164,8 @@ def _says_nothing(value: str, name: _Name) -> bool:
 
 
 def _quoted(text: str, quote: re.Match[str], name: _Name) -> list[Span]:
+    if not name.quoted and name.sign in {":", "="} and _ends_a_string(text, quote["open"], name):
+        return []
     start = quote.end()
     end = end_of_string(text, quote["open"], start)
     value = text[start:end]
@@ -171,12 +174,24 @@ def _quoted(text: str, quote: re.Match[str], name: _Name) -> list[Span]:
     return [(start, end)]
 
 
+def _ends_a_string(text: str, quote: str, name: _Name) -> bool:
+    """Tell whether a quote after a name ends a string that began before the name, as in ``print("token:", x)``."""
+    head = _line_head(text, name.start)
+    return head is not None and _APOSTROPHE.sub("", head).count(quote) % 2 == 1
+
+
+def _line_head(text: str, position: int) -> str | None:
+    """Return what stands on a line before `position`; None where that is far."""
+    _, newline, head = text[max(0, position - _HEAD) : position].rpartition("\n")
+    return head if newline or position <= _HEAD else None
+
+
 def _follows_in_list(text: str, name: _Name, value: str) -> bool:
     """Tell whether what follows ``"NAME",`` is its value: in ``get("NAME", "value")``, ``["--name", "value"]``."""
     if name.is_option:
         if value.startswith("-"):
             return False
-    elif text[max(0, name.start - 8) : name.start].rstrip("\\\"'`")[-1:] != "(":
+    elif not name.quoted or text[max(0, name.start - 8) : name.start].rstrip("\\\"'`")[-1:] != "(":
         return False
     return values.is_literal(value, name.secrecy) or (
         name.secrecy is Secrecy.PASSWORD and secrecy(value) is Secrecy.NONE  # no list of names
@@ -222,29 +237,34 @@ def _header(text: str, name: _Name) -> list[Span]:
 def _unquoted(text: str, name: _Name) -> list[Span]:
     if not name.is_in_shell and _CALL.match(text, name.value):
         return []
-    head = text[max(0, name.start - _HEAD) : name.start].rpartition("\n")[2]
-    begins_line = head.strip(" \t") in _LINE_BEGINS and not name.quoted
+    head = _line_head(text, name.start)
+    begins_line = head is not None and head.strip(" \t") in _LINE_BEGINS and not name.quoted
     match = (_WHOLE if begins_line and name.sign else _PART).match(text, name.value)
     if match is None or match.group().startswith(_ELSEWHERE):
         return []
     value = match.group().rstrip(",;")
     if not name.is_in_shell:
         value = values.without_afterwards(value)
-    if _says_nothing(value, name) or not _is_secret(text, name, value, head=head, begins_line=begins_line):
+    if _says_nothing(value, name) or not _is_secret(text, name, value, begins_line=begins_line):
         return []
     return [(name.value, name.value + len(value))]
 
 
-def _is_secret(text: str, name: _Name, value: str, *, head: str, begins_line: bool) -> bool:
+def _is_secret(text: str, name: _Name, value: str, *, begins_line: bool) -> bool:
     """Tell whether a value that is not in quotes is what its name says, and neither code nor prose."""
     if not name.sign and value.startswith("-"):
         return False  # the next option
-    if name.is_in_shell or values.is_literal(value, name.secrecy):
+    if name.is_in_shell:
+        return any(map(str.isalnum, value))
+    if value.rpartition(".")[2].strip("_") == name.word.strip("_"):
+        return False  # a variable, or an attribute, that is called as its argument is
+    if values.is_literal(value, name.secrecy):
         return any(map(str.isalnum, value))
     end = name.value + len(value)
     if name.secrecy is Secrecy.PASSWORD and name.tight:
         # Not the argument of a call, where a word is the name of a variable.
-        return value.isalpha() and head.rstrip()[-1:] not in {"(", ","} and text[end : end + 1] not in {",", ")"}
+        before = text[max(0, name.start - _HEAD) : name.start].rstrip()[-1:]
+        return value.isalpha() and before not in {"(", ","} and text[end : end + 1] not in {",", ")"}
     if begins_line and name.sign == ":" and (name.is_variable or name.secrecy is Secrecy.PASSWORD):
         return not (values.is_type(value) or values.is_code(value)) and _TO_LINE_END.match(text, end) is not None
     return False

@@ -8,6 +8,8 @@ QUOTE = re.compile(r"[rbfuRBFU]{0,2}(?P<open>\\*+(?:\"{3}|'{3}|[\"'`]))")
 LINE_END = re.compile(r"\r?\n\s*+")
 _END = {quote: re.compile(rf"[\r\n]|(?<!\\)(?P<escapes>\\*+){quote}") for quote in "\"'`"}
 _BRACKETS = re.compile(r"[(\[{]|(?P<closing>[)\]}])|(?P<quote>\\*+[\"'`])|\n{2}")
+_TUPLE = re.compile(r"\(\s*+[rbfuRBFU]{0,2}\\*[\"'`(]")
+"""What begins with a string; an expression in parentheses does not."""
 KEY_FOLLOWS = re.compile(r"\\*[\"'`]\s*(?::|=>)")
 _LONGEST_BRACKET = 8192
 
@@ -38,6 +40,8 @@ def strings_in_brackets(text: str, position: int) -> tuple[list[Span], int]:
     Where it has no end within a few pages, those that were found until there.
     """
     spans: list[Span] = []
+    if text[position] == "(" and not _TUPLE.match(text, position):
+        return spans, position
     depth = 0
     limit = min(len(text), position + _LONGEST_BRACKET)
     while match := _BRACKETS.search(text, position, limit):

@@ -10,19 +10,22 @@ import re
 
 from lazytrack.provenance.redact.names import Secrecy, looks_secret
 
-_PLAIN = re.compile(r"|true|false|none|null|nil|undefined|nan|yes|no|on|off|\*+|\.{2,}", re.IGNORECASE | re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_,]*(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+_PLAIN = re.compile(r"|true|false|none|null|nil|undefined|nan|yes|no|on|off|\*+|\.{2,}|…", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_,]*(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]+)?|0x[0-9a-f]{1,8}", re.IGNORECASE)
 _MEASURE = re.compile(r"[-+]?[0-9][0-9.,:/]{0,15}(?:[a-z]{1,3}(?:/[a-z]{1,3})?|[KMGT]i?B?|%)?")
 _REFERENCE = re.compile(
-    r"\$[A-Z_][A-Z0-9_]*|\$?\{[\w.:]*\}|\$\{\{[^{}]{0,100}\}\}|\{\{[^{}]{0,100}\}\}|\$\([^()]{0,200}\)"
-    r"|%\(\w+\)s|%s|<[A-Za-z_ -]*>"
+    r"\$[A-Z_][A-Z0-9_]*|(?:[A-Za-z]{1,10} )?\$?\{[\w.:]*\}|\$?\{\{[^{}]{0,100}\}\}|\$\([^()]{0,200}\)"
+    r"|%\(\w+\)s|%[rs]|<[A-Za-z_ -]*>"
 )
 _LONGEST_REFERENCE = 250
 _FOLDER = re.compile(r"[/~]|[A-Za-z]:")
 """How the working directory begins, which each shell keeps in ``PWD``."""
 
 _WORD = r"[A-Za-z_]+[0-9]{0,2}"
-_CODE = re.compile(rf"[-~*]*{_WORD}(?:(?:\.{_WORD})*[(\[].*|(?:\.{_WORD})+|(?:\|{_WORD})+)", re.ASCII | re.DOTALL)
+_CODE = re.compile(
+    rf"[-~*]*(?:{_WORD}(?:\.{_WORD})*[(\[].*|{_WORD}(?:\.{_WORD})+(?:[)\]}}].*)?|[A-Za-z_]+[)\]}}].*|{_WORD}(?:\|{_WORD})+)",
+    re.ASCII | re.DOTALL,
+)
 _TYPES = frozenset(
     {"str", "string", "bytes", "int", "integer", "bool", "boolean", "float", "any", "object", "optional", "final"}
     | {"literal", "classvar", "self", "type", "char", "varchar", "text", "required", "hidden", "redacted", "masked"}

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lazytrack.provenance.redact import add_pattern, add_secret, redact, redact_data, redact_url
+from lazytrack.provenance.redact import (
+    add_pattern,
+    add_secret,
+    redact,
+    redact_command,
+    redact_data,
+    redact_diff,
+    redact_url,
+)
 
 unhurried = settings(deadline=None, max_examples=300)
 
@@ -154,7 +162,7 @@ HARMLESS = [
     "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "request 123e4567-e89b-12d3-a456-426614174000",
     "baseline-20261120082233-x7k2m9qa sk-20261120082233-x7k2m9qa task-20261120082233-x7k2m9qa",
-    "xai-baseline-20261120082233-x7k2m9qa",
+    "xai-baseline-20261120082233-x7k2m9qa xapp-20261120082233-x7k2m9qa",
     "20261120T082233.123456Z-k3f9x2ab",
     "project/log/20261120T082233.123456Z-k3f9x2ab.json",
     "token=512 tokens: 1024 max_tokens=4096 loss: 0.1 tokens/s: 1.2e4 token=12ms token: 3/4",
@@ -263,6 +271,34 @@ def test_any_text_beside_a_secret_name_is_masked_in_what_python_shows_of_a_dict(
 def test_masking_again_changes_nothing(before, place, after):
     once = redact(before + filled(place, after))
     assert redact(once) == once
+
+
+FRAGMENTS = """password token API_KEY api_key Authorization Cookie --token lr = : == , => := > < ' " \\" \\\\\\" ` ( ) [ ] { } |
+    hunter2 abc x1 1 *** * a.b Bearer https:// ssh:// u:p@ @ host / ? & key= eyJaaaaaaaaa. \\n \\ + - $ ${X} ; str None curl -u
+    login machine ''' %20 İ 8Q~""".split()  # noqa: SIM905  (a table to read)
+FRAGMENTS += [
+    " ",
+    "\n",
+    "\t",
+    "\x1b[31m",
+    "-----BEGIN PRIVATE KEY-----",
+    "-----END PRIVATE KEY-----",
+    "MIIE" + "aB3/" * 10,
+]
+FRAGMENTS += ["s" + "k-" + "aB3" * 8, "gh" + "p_" + "a1" * 10]
+
+
+@unhurried
+@given(st.lists(st.sampled_from(FRAGMENTS)).map("".join))
+@example(r"""curl -u API_KEY%20password-u:p@https://host\\\"lr/)hunter2\"+str""")
+def test_masking_again_changes_nothing_whatever_was_next_to_a_mask(text):
+    once = redact(text)
+    assert redact(once) == once
+    words = redact_command(text.split(" "))
+    assert redact_command(words) == words
+    diff, _ = redact_diff(text)
+    assert diff.count("\n") == text.count("\n")
+    assert redact_diff(diff) == (diff, [])
 
 
 @given(st.text())

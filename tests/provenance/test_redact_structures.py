@@ -25,6 +25,7 @@ KEY = "\n".join(["-----BEGIN PRIVATE KEY-----", *KEY_LINES, "-----END PRIVATE KE
         ("train.py --api-key x --lr 0.1", "train.py --api-key *** --lr 0.1"),
         ("train.py --api-key=x --lr=0.1", "train.py --api-key=*** --lr=0.1"),
         ("train.py --password hunter -v", "train.py --password *** -v"),
+        ("train.py --password=x data.csv --token: y", "train.py --password=*** data.csv --token: y"),
         ("train.py --password 123456", "train.py --password ***"),
         ("train.py --token 512 --max_tokens 4096", "train.py --token 512 --max_tokens 4096"),
         ("train.py --hub_token=x -token y", "train.py --hub_token=*** -token ***"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from lazytrack.provenance.redact.names import Secrecy, secrecy
-from lazytrack.provenance.redact.text import MASK, redact
+from lazytrack.provenance.redact.text import MASK, PASSES, redact
 from lazytrack.provenance.redact.values import says_nothing
 
 
@@ -31,6 +31,8 @@ _PROGRAMS = {
     **dict.fromkeys(("ldapsearch", "ldapmodify", "ldapadd"), _W),
 }
 _OPTION = re.compile(r"-{1,2}[A-Za-z_]|--$")
+_AWAITS = re.compile(r"-{1,2}[A-Za-z_][\w.-]*")
+"""An option that has no value yet."""
 _NAMED = re.compile(r"(?P<name>[-+~]{0,2}[A-Za-z_][\w.@:/\[\]-]*+)=(?P<value>.*)", re.DOTALL)
 _KEY_OF_LOGIN = re.compile("[0-9a-f]{40}")
 
@@ -43,15 +45,25 @@ def redact_command(argv: Sequence[str]) -> list[str]:
     not guessed, except where the command names a program that takes passwords so: curl (``-u user:password``), the
     clients of MySQL (``-ppassword``), sshpass and MongoDB's (``-p``), redis-cli (``-a``) and LDAP's (``-w``).
     """
-    redacted: list[str] = []
+    words = list(argv)
+    for _ in range(PASSES):
+        masked = _masked_once(words)
+        if masked == words:
+            break
+        words = masked
+    return words
+
+
+def _masked_once(words: list[str]) -> list[str]:
+    masked: list[str] = []
     program: _Program | None = None
-    for before, word in itertools.pairwise(["", *argv]):
+    for before, word in itertools.pairwise(["", *words]):
         program = _PROGRAMS.get(re.split(r"[/\\]", word)[-1].removesuffix(".exe"), program)
-        if _KEY_OF_LOGIN.fullmatch(word) and "login" in argv:  # wandb login <key>
-            redacted.append(MASK)
+        if _KEY_OF_LOGIN.fullmatch(word) and "login" in words:  # wandb login <key>
+            masked.append(MASK)
         else:
-            redacted.append(_redact_word(before, word, program))
-    return redacted
+            masked.append(_redact_word(before, word, program))
+    return masked
 
 
 def _redact_word(before: str, word: str, program: _Program | None) -> str:
@@ -59,7 +71,7 @@ def _redact_word(before: str, word: str, program: _Program | None) -> str:
         name, value = match.groups()
         if (kind := secrecy(name)) is not Secrecy.NONE:
             return word if says_nothing(value, kind, name) else f"{redact(name)}={MASK}"
-    elif before.startswith("-") and not _OPTION.match(word) and (kind := secrecy(before)) is not Secrecy.NONE:
+    elif _AWAITS.fullmatch(before) and not _OPTION.match(word) and (kind := secrecy(before)) is not Secrecy.NONE:
         return word if says_nothing(word, kind) else MASK
     if program is not None and word:
         if program.apart and program.option.fullmatch(before):

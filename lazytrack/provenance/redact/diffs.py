@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from lazytrack.provenance.redact.text import MASK, redact, secret_spans
+from lazytrack.provenance.redact.text import MASK, PASSES, redact, secret_spans
 
 _HUNK = re.compile(r"(?P<at>@@+) (?P<ranges>(?:[-+][0-9]{1,12}(?:,[0-9]{1,12})? )+)(?P=at)(?P<function>.*)", re.DOTALL)
 _FILE = re.compile(r'(?:\+\+\+|---) (?:"(?P<quoted>.*)"|(?P<plain>[^\t\r]*))')
@@ -17,7 +17,6 @@ _KEY_FILE = re.compile(
 _MATERIAL = re.compile(r"[ \t]*+(?P<word>[A-Za-z0-9+/=]{16,}+)[ \t\r]*+")
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{40,}")
 """A line of a key, in the place where git shows the function that a hunk is in."""
-_PASSES = 8
 
 
 @attrs.define
@@ -131,7 +130,7 @@ def _unquoted(name: str) -> str:
 
 
 def _redact_part(part: _Part) -> None:
-    for _ in range(_PASSES):
+    for _ in range(PASSES):
         before = list(part.lines)
         for absent in "+-" if part.width else " ":
             _redact_view(part, absent)

@@ -10,7 +10,11 @@ from lazytrack.provenance.redact.urls import url_spans, whole_url_spans
 
 MASK = "***"
 
-_PASSES = 8
+PASSES = 8
+"""How often masking is tried again: a mask can make a neighbour recognisable.
+
+Each pass leaves fewer characters that are no asterisks. Only texts that were made for it need more than two.
+"""
 _ASCII_LOWER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
 
 
@@ -19,9 +23,7 @@ def redact(text: str) -> str:
 
     Masking again changes nothing. It takes time in proportion to the text, and never raises.
     """
-    # A mask can make a neighbour recognisable, so masking goes on until there is nothing more. Each pass leaves fewer
-    # characters that are no asterisks; only texts that were made for it need more than two passes.
-    for _ in range(_PASSES):
+    for _ in range(PASSES):
         spans = secret_spans(text)
         if not spans:
             break

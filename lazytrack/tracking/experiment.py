@@ -11,6 +11,7 @@ from lazytrack.artifacts import Artifact
 from lazytrack.journal import Patch, writable
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import files_of
+from lazytrack.tracking.origins import ORIGIN
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.running import Running
 from lazytrack.tracking.test import Test
@@ -204,6 +205,7 @@ class Experiment(Running):
                 "dependencies": list(self.dependencies.references().values()),
                 "tests": [test.to_dict() for test in self.tests],
                 "artifacts": self._artifact_dicts(),
+                **self._of_the_run(*ORIGIN),
             }
 
     def __eq__(self, other: object) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DIFF = "uncommitted.diff"
 """The artifact with what was not committed."""
 _OF_THE_RUN = ("command", "root", "git", "job", "uncommitted")
+ORIGIN = ("platform", "environment", *_OF_THE_RUN)
+"""The fields of a record that say where its results come from."""
 _log = logging.getLogger(__name__)
 
 

@@ -273,9 +273,11 @@ def test_masking_again_changes_nothing(before, place, after):
     assert redact(once) == once
 
 
-FRAGMENTS = """password token API_KEY api_key Authorization Cookie --token lr = : == , => := > < ' " \\" \\\\\\" ` ( ) [ ] { } |
-    hunter2 abc x1 1 *** * a.b Bearer https:// ssh:// u:p@ @ host / ? & key= eyJaaaaaaaaa. \\n \\ + - $ ${X} ; str None curl -u
-    login machine ''' %20 İ 8Q~""".split()  # noqa: SIM905  (a table to read)
+FRAGMENTS = """
+    password token API_KEY api_key Authorization Cookie --token lr = : == , => := > < ' " \\" \\\\\\" `
+    ( ) [ ] { } | hunter2 abc x1 1 *** * a.b Bearer https:// ssh:// u:p@ @ host / ? & key= eyJaaaaaaaaa.
+    \\n \\ + - $ ${X} ; str None curl -u login machine ''' %20 İ 8Q~
+""".split()  # noqa: SIM905  (a table to read)
 FRAGMENTS += [
     " ",
     "\n",

@@ -71,7 +71,8 @@ def _redact_word(before: str, word: str, program: _Program | None) -> str:
         name, value = match.groups()
         if (kind := secrecy(name)) is not Secrecy.NONE:
             return word if says_nothing(value, kind, name) else f"{redact(name)}={MASK}"
-    elif _AWAITS.fullmatch(before) and not _OPTION.match(word) and (kind := secrecy(before)) is not Secrecy.NONE:
+    # A password may look like an assignment: what follows a secret option is masked, whatever it is.
+    if _AWAITS.fullmatch(before) and not _OPTION.match(word) and (kind := secrecy(before)) is not Secrecy.NONE:
         return word if says_nothing(word, kind) else MASK
     if program is not None and word:
         if program.apart and program.option.fullmatch(before):

@@ -21,7 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lazytrack import Project
+from lazytrack import Experiment, Project
 
 MODELS = {
     "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(C=0.5)),
@@ -76,8 +76,17 @@ def show(folder: Path, test_x: np.ndarray, test_y: np.ndarray) -> None:
     model = best.load_artifact("model")
     again = roc_auc_score(test_y, model.predict_proba(test_x)[:, 1])
     console.print(f"The best model, {best.name}, loaded back from its file scores auc {again:.4f}.\n")
+    console.print(f"It ran on Python {best.environment.python}, {best.platform.cpu_model}, from {origin_of(best)};")
+    console.print(f"[bold]print(Project('{folder}').reproduce('{best.short_slug}'))[/bold] is how to bring it back.\n")
     console.print(tree_of(folder))
     console.print(f"\nAll of it is plain: try  cat {folder}/project/log/*.json | python -m json.tool --json-lines")
+
+
+def origin_of(exp: Experiment) -> str:
+    """Return the commit that an experiment ran from."""
+    if exp.git is None or exp.git.commit is None:
+        return "no commit"
+    return f"commit {exp.git.commit[:10]}" + (" with changes that are kept" if exp.diff else "")
 
 
 def tree_of(folder: Path) -> Tree:

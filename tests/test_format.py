@@ -233,6 +233,17 @@ def test_folders_and_versions_in_a_store_of_every_format_are_what_they_were(vers
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_a_store_of_every_format_says_where_its_results_come_from(version):
+    expected = json.loads((FORMATS / f"{version}.expected.json").read_text())
+    project = Project(FORMATS / version, mode="r")
+    for slug, origin in expected.get("origins", {}).items():
+        exp = project[slug]
+        assert codec.converter.unstructure(exp.platform) == origin["platform"]
+        assert codec.converter.unstructure(exp.environment) == origin["environment"]
+        assert [step.to_json_dict() for step in exp.steps] == origin["steps"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_store_of_every_format_can_be_gone_on_with(version, tmp_path):
     shutil.copytree(FORMATS / version, tmp_path / "copy")
     before = [found["slug"] for found in Project(tmp_path / "copy", mode="r")]

@@ -2,12 +2,13 @@
 
 import contextvars
 import traceback
+import warnings
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack import codec, naming
-from lazytrack.errors import FormatError
+from lazytrack.errors import FormatError, StoreWarning
 from lazytrack.series import HEARTBEATS
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import MISSING, STEPS
@@ -60,36 +61,36 @@ class Blocks(Origins):
 
     @property
     def steps(self) -> "list[StepInfo]":
-        """The steps, in the order they began, each with its `state`.
-
-        Raises
-        ------
-        FormatError
-            When the record of one makes no sense.
-        """
-        from lazytrack.step_info import StepInfo  # noqa: PLC0415  (few ask, and it takes a while to load)
-
+        """The steps in the order they began, each with its `state`; one that makes no sense is left out, with a warning."""
         found = []
         with self._ledger.lock:
             stored = {f[len(STEPS) :]: v for f, v in self._stored().items() if f.startswith(STEPS)}
             mine = {key: block._stored() for key, block in self._blocks.items()}
         for key, record in {**stored, **mine}.items():
             try:
-                found.append(StepInfo.from_json_dict(self._whole_step(record)))
-            except (TypeError, ValueError, AttributeError) as error:
-                raise FormatError(f"step {key!r} of {self.slug} makes no sense: {error}") from error
-        return sorted(found, key=lambda step: (step.start_time is None, step.start_time, step.unique_id))
+                found.append(self._step_of(key, record))
+            except (TypeError, ValueError) as error:
+                what = f"step {key!r} of {self.slug} makes no sense and is left out: {error}"
+                warnings.warn(what, StoreWarning, stacklevel=2)
+        return sorted(found, key=lambda step: (naming.iso(step.start_time) if step.start_time else "~", step.unique_id))
 
-    def _whole_step(self, record: Any) -> dict[str, Any]:
-        """Return the record of a step with what it shares with others, and when its process was heard of."""
+    def _step_of(self, key: str, record: Any) -> "StepInfo":
+        """Return what a record says of a step, with what it shares with others, and when its process was heard of."""
+        from lazytrack.step_info import StepInfo  # noqa: PLC0415  (few ask, and it takes a while to load)
+
+        if not isinstance(record, dict):
+            raise TypeError(f"it is no object, but {type(record).__name__}")
         whole = dict(record)
         is_ours = whole.get("environment") == self._scalars.get("environment")
         for kind, own in (("platform", ("job",)), ("environment", ("command", "root", "git"))):
             digest = whole.pop(kind, None)
             if isinstance(digest, str):
-                whole[kind] = self._owner._shared(kind, digest) | (self._of_the_run(*own) if is_ours else {})
+                try:
+                    whole[kind] = self._owner._shared(kind, digest) | (self._of_the_run(*own) if is_ours else {})
+                except FormatError as error:
+                    warnings.warn(f"the {kind} of step {key!r} of {self.slug}: {error}", StoreWarning, stacklevel=3)
         beat = self._owner._journal.get(self.slug, f"{HEARTBEATS}{whole.pop('writer', None)}")
-        return whole | ({} if beat is None else {"heartbeat": beat})
+        return StepInfo.from_json_dict(whole | ({} if beat is None else {"heartbeat": beat}))
 
     def _current(self, field: str) -> Any:
         if not field.startswith(STEPS):

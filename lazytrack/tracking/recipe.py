@@ -183,6 +183,8 @@ class _Making:
             self.obstacles.append("its command is not known: it ran in a notebook, or in a program of its own")
             return
         words = shlex.split(command)
+        if len(words) < 2 or words[1] in {"-", "-i", "-c"} or "ipykernel_launcher" in command:  # noqa: PLR2004
+            self.obstacles.append("it ran in a notebook, or was typed in: its command alone does not bring it back")
         if any(_HIDDEN in word for word in words):
             self.obstacles.append("its command held a secret, which was left out: put it in the place of ***")
         if words and PurePosixPath(words[0].replace("\\", "/")).name.startswith(_INTERPRETERS):

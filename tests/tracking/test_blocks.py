@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lazytrack import Experiment, Project, naming
-from lazytrack.errors import FormatError, ReadOnlyError
+from lazytrack.errors import ReadOnlyError, StoreWarning
 from lazytrack.step_info import StepInfo, StepState
 
 
@@ -211,15 +211,27 @@ def test_an_experiment_without_a_project_has_steps_too(project):
 
 
 @pytest.mark.parametrize("value", [5, "text", [], {}, {"unique_id": 5}, {"start_time": "never"}])
-def test_a_strangers_step_is_told_and_hides_nothing_else(project, value):
-    with project.log("run") as exp:
+def test_a_strangers_step_is_warned_of_and_hides_nothing_else(project, value):
+    with project.log("run") as exp, exp.step("good"):
         exp.log_metric("auc", 1)
     project.save()
     project._journal.append([{"record": exp.slug, "set": {"steps.bad": value}}], by="x")
     found = Project(project.fpath, mode="r")["run"]
     assert found.metrics == {"auc": 1}
-    with pytest.raises(FormatError, match=r"step 'bad' of run-.* makes no sense"):
-        found.steps  # noqa: B018
+    with pytest.warns(StoreWarning, match=r"step 'bad' of run-.* makes no sense and is left out"):
+        assert [step.step_name for step in found.steps] == ["good"]
+
+
+def test_a_step_whose_environment_is_gone_is_shown_without_it(project):
+    with project.log("run") as exp, exp.step("good"):
+        pass
+    project.save()
+    stored = project._journal.get(exp.slug, "steps.good")
+    project._journal.append([{"record": exp.slug, "set": {"steps.good": {**stored, "environment": "0" * 64}}}], by="x")
+    found = Project(project.fpath, mode="r")["run"]
+    with pytest.warns(StoreWarning, match=r"the environment of step 'good' .* is gone"):
+        [step] = found.steps
+    assert (step.environment.python, step.environment.packages) == (None, None)
 
 
 def test_logging_after_the_last_block_notes_nothing_for_it(project):

@@ -10,7 +10,7 @@ from lazytrack import codec
 from lazytrack.artifacts import StoredFile
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.errors import ReadOnlyError
-from lazytrack.maintenance import Findings, Garbage, Need, Store, check, collect, needs_in
+from lazytrack.maintenance import Maintained, Need, Store, needs_in
 from lazytrack.repository.catalog import Catalog
 from lazytrack.repository.place import aliases_in
 from lazytrack.repository.versions import FIELD, aliases_of, claim_content, claim_of, is_version, record_of
@@ -20,55 +20,8 @@ RELEASES = "releases.json"
 _UNREADABLE = (ValueError, TypeError, KeyError, OSError)
 
 
-class Upkeep(Catalog):
+class Upkeep(Catalog, Maintained):
     """What of `Repository` is looking after its files."""
-
-    def gc(self, *, dry_run: bool = True) -> Garbage:
-        """Find the files that no version needs, and delete them.
-
-        Those are: files of versions that were deleted, of versions that expired a day ago, and what saves left that
-        did not succeed. What is younger than 24 hours stays, and so does a version that has expired and that an alias,
-        or a release in the file ``releases.json`` beside the repository, means. Others may go on logging meanwhile.
-
-        Parameters
-        ----------
-        dry_run
-            Only tell which file may go or must stay, and why.
-
-        Raises
-        ------
-        ReadOnlyError
-            In mode ``r``, but for a dry run.
-        OSError
-            When the store cannot be read, or a file cannot be deleted.
-        """
-        if not dry_run:
-            self._check_writable("collect its garbage")
-        with self._lock:
-            return collect(self._as_store(), dry_run=dry_run)
-
-    def fsck(self, *, digests: bool = True, repair: bool = False) -> Findings:
-        """Look through the whole store, and return what is not as it should be; nothing where all is well.
-
-        Parameters
-        ----------
-        digests
-            Read every file that is needed; otherwise only their sizes are compared.
-        repair
-            Do what is safe: put torn files aside, delete what dead writers left, make claims again, and name an equal
-            file where one is missing or altered.
-
-        Raises
-        ------
-        ReadOnlyError
-            To repair in mode ``r``.
-        OSError
-            When the store cannot be read, or repaired.
-        """
-        if repair:
-            self._check_writable("repair it")
-        with self._lock:
-            return check(self._as_store(), digests=digests, repair=repair)
 
     def _check_writable(self, what: str) -> None:
         if self.mode == "r":
@@ -143,7 +96,9 @@ class Upkeep(Catalog):
     def _missing_claims(self) -> dict[str, bytes]:
         """Return the claims of versions that are there, and whose number could be given again."""
         missing = {}
-        for name, versions in self._stored.items():
+        with self._lock:
+            stored = {name: list(versions) for name, versions in self._stored.items()}
+        for name, versions in stored.items():
             claims = set(self._inside.names(claim_of(name, 0).rpartition("/")[0]))
             for number in versions:
                 if claim_of(name, number).rpartition("/")[2] not in claims:

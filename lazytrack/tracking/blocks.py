@@ -61,7 +61,7 @@ class Blocks(Origins):
 
     @property
     def steps(self) -> "list[StepInfo]":
-        """The steps in the order they began, each with its `state`; one that makes no sense is left out, with a warning."""
+        """The steps in the order they began, each with its `state`; one that makes no sense is left out and warned of."""
         found = []
         with self._ledger.lock:
             stored = {f[len(STEPS) :]: v for f, v in self._stored().items() if f.startswith(STEPS)}

@@ -61,7 +61,10 @@ class Blocks(Origins):
 
     @property
     def steps(self) -> "list[StepInfo]":
-        """The steps in the order they began, each with its `state`; one that makes no sense is left out and warned of."""
+        """The steps in the order they began, each with its `state`.
+
+        One that makes no sense is left out, with a warning.
+        """
         found = []
         with self._ledger.lock:
             stored = {f[len(STEPS) :]: v for f, v in self._stored().items() if f.startswith(STEPS)}

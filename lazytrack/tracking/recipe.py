@@ -1,6 +1,10 @@
-"""How to bring a run back: the commands that check out its code, make its environment, and run it again."""
+"""How to bring a run back: the commands that check out its code, make its environment, and run it again.
+
+What a record says may be a stranger's: whatever goes into a command is quoted, and has the form that it should have.
+"""
 
 import posixpath
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -27,6 +31,14 @@ _PYTHON = f"{_VENV}/bin/python"
 _INSTALL = f"{_PYTHON} -m pip install --quiet --no-deps"
 
 
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_MINOR = re.compile(r"\d+\.\d+")
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
+_URL = re.compile(r"[a-z][a-z0-9+]*://[^\s-]\S*")
+_NO_REMOTE = re.compile(r"-|[A-Za-z0-9+.]+::")
+"""What git would take for an option, or for a program to run."""
+
+
 @attrs.frozen(kw_only=True)
 class Recipe:
     """How to bring a run back. ``print(recipe)`` shows it as a script for a POSIX shell.
@@ -50,13 +62,16 @@ class Recipe:
     notes: Sequence[str]
 
     def __str__(self) -> str:
-        lines = [f"# how to bring back {self.slug}", "set -eu"]
-        lines += [f"# note: {note}" for note in self.notes]
-        for obstacle in self.obstacles:
-            lines += [f"# it cannot be brought back as it was: {obstacle}"]
+        lines = [_comment(f"how to bring back {self.slug}"), "set -eu"]
+        lines += [_comment(f"note: {note}") for note in self.notes]
+        lines += [_comment(f"it cannot be brought back as it was: {obstacle}") for obstacle in self.obstacles]
         if self.obstacles:
             lines += ["exit 1", "# what could be done:"]
         return "\n".join([*lines, *self.commands])
+
+
+def _comment(text: str) -> str:
+    return "# " + "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def recipe_of(experiment: "Experiment") -> Recipe:
@@ -96,17 +111,20 @@ class _Making:
         if git is None:
             self.obstacles.append(f"it ran outside of any git checkout, in {self.environment.root}")
             return
-        if git.commit is None:
-            self.obstacles.append("its checkout had no commit yet")
+        if git.commit is None or not _COMMIT.fullmatch(git.commit):
+            self.obstacles.append("its checkout had no commit yet" if git.commit is None else "its commit is none")
             return
         source = git.remote or str(self.environment.root)
         if _HIDDEN in source:
             self.notes.append("the remote was recorded without its credentials: git asks for them, or has them")
             source = source.replace(f"{_HIDDEN}@", "").replace(f":{_HIDDEN}", "")
+        if _NO_REMOTE.match(source):
+            self.obstacles.append(f"the remote {source!r} is none that is cloned unseen")
+            return
         if git.remote is None:
             self.notes.append(f"the checkout had no remote: {source} is on the machine it ran on")
         self.commands += [
-            f"git clone {shlex.quote(source)} {_FOLDER}",
+            f"git clone -- {shlex.quote(source)} {_FOLDER}",
             f"cd {_FOLDER}",
             f"git checkout --quiet {shlex.quote(git.commit)}",
         ]
@@ -143,10 +161,16 @@ class _Making:
     def make_environment(self) -> None:
         python = self.environment.python or "3"
         minor = ".".join(python.split(".")[:2])
+        if not _MINOR.fullmatch(minor):
+            self.obstacles.append("the version of its Python is not known")
+            return
         self.commands.append(f"python{minor} -m venv {_VENV}")
         sources = self.environment.sources or {}
         packages = [(n, v) for n, v in self.environment.packages or [] if n not in {"pip", "setuptools", "wheel"}]
         pinned = [f"{name}=={version}" for name, version in packages if name not in sources]
+        if odd := [line for line in pinned if not _REQUIREMENT.fullmatch(line)]:
+            self.obstacles.append(f"there is no installing of {', '.join(odd)}")
+            pinned = [line for line in pinned if line not in odd]
         if pinned:
             lines = "\n".join(pinned)
             self.commands.append(f"cat > {_REQUIREMENTS} <<'END'\n{lines}\nEND")
@@ -164,18 +188,19 @@ class _Making:
         """Install a package that came from no index."""
         is_editable = source.endswith(_EDITABLE)
         source = source.removesuffix(_EDITABLE).removeprefix("file://")
-        if "://" in source:
+        path = source.replace("\\", "/")
+        if _URL.fullmatch(source):
             if _HIDDEN in source:
                 self.obstacles.append(f"package {name} came from {source}, whose credentials are not kept")
             self.commands.append(f"{_INSTALL} {shlex.quote(source)}")
-            return
-        path = source.replace("\\", "/")
-        if f"{path}/".startswith(f"{root}/"):
+        elif f"{path}/".startswith(f"{root}/"):
             option = "-e " if is_editable else ""
             self.commands.append(f"{_INSTALL} {option}{shlex.quote('./' + path[len(root) + 1 :])}")
-        else:
+        elif path.startswith("/"):
             self.notes.append(f"package {name} was installed from {path}, on the machine it ran on")
             self.commands.append(f"{_INSTALL} {shlex.quote(path)}")
+        else:
+            self.obstacles.append(f"package {name} came from {source}, which cannot be reached from here")
 
     def run(self) -> None:
         command = self.environment.command
@@ -193,7 +218,7 @@ class _Making:
         folder = "." if git is None or git.folder is None else git.folder
         words = [self._here(word, folder) for word in words]
         if folder != ".":
-            self.commands.append(f"cd {shlex.quote(folder)}")
+            self.commands.append(f"cd -- {shlex.quote(folder)}")
         self.commands.append(shlex.join(words))
 
     def _here(self, word: str, folder: str) -> str:

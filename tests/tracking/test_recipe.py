@@ -1,6 +1,8 @@
 """Bringing a run back: the commands do it, and where they cannot, they say so and stop."""
 
+import hashlib
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lazytrack
-from lazytrack import Project
+from lazytrack import Project, codec, naming
 from lazytrack.provenance import capture
 
 GIT = ["git", "-c", "user.email=dana@example.org", "-c", "user.name=dana"]
@@ -16,7 +18,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 
-from lazytrack import Project
+from lazytrack import Project, codec, naming
 
 import settings
 
@@ -54,11 +56,11 @@ def test_the_commands_are_told_in_order(checkout, tmp_path):
     recipe = project.reproduce("run")
     commit = project["run"].git.commit
     assert recipe.commands[:3] == [
-        f"git clone {checkout} reproduced",
+        f"git clone -- {checkout} reproduced",
         "cd reproduced",
         f"git checkout --quiet {commit}",
     ]
-    assert recipe.commands[-2:] == ["cd jobs", f"../../environment/bin/python train.py {tmp_path / 'store'}"]
+    assert recipe.commands[-2:] == ["cd -- jobs", f"../../environment/bin/python train.py {tmp_path / 'store'}"]
     assert recipe.obstacles == []
     assert any("had no remote" in note for note in recipe.notes)
     script = str(recipe)
@@ -130,3 +132,62 @@ def test_who_logged_without_it_is_told(tmp_path, monkeypatch):
         project.reproduce("run")
     with pytest.raises(KeyError):
         project.reproduce("other")
+
+
+EVIL = [
+    "$(touch {0})",
+    "`touch {0}`",
+    "'; touch {0}; '",
+    '"; touch {0}; "',
+    "\ntouch {0}\n",
+    "x\nEND\ntouch {0}\n#",
+    "--upload-pack=touch {0}",
+    "ext::sh -c touch% {0}",
+    "-c touch {0}",
+    "x; touch {0}",
+    "file:///x --global-option=touch {0}",
+]
+
+
+@pytest.mark.parametrize("template", EVIL)
+def test_a_strangers_record_gets_nothing_into_the_shell(checkout, tmp_path, template):
+    marker = tmp_path / "marker"
+    evil = template.format(marker)
+    project = ran(checkout, tmp_path / "store")
+    exp = project["run"]
+    environment = {**exp._owner._shared("environment", exp._scalars["environment"])}
+    environment |= {
+        "python": evil,
+        "packages": [[evil, "1"], ["x", evil], ["attrs", "1"]],
+        "sources": {"a": evil, "b": f"file://{evil}"},
+    }
+    content = codec.dumps({"format": "lazytrack/1", "kind": "environment", "environment": environment})
+    digest = hashlib.sha256(content).hexdigest()
+    project._journal.files.create(f"environments/{digest}.json", content)
+    changes = {
+        "environment": digest,
+        "command": shlex.join(["python", evil, "--x", evil]) if "\n" not in evil else f"python '{evil}'",
+        "root": evil,
+        "git": {"commit": "a" * 40, "remote": evil, "folder": evil, "dirty": True},
+        "uncommitted": {"redacted": [evil], "left_out": [{"path": evil}, evil], "unnamed": evil},
+    }
+    for change in (changes, {"environment": digest}, *({field: value} for field, value in changes.items())):
+        other = Project(tmp_path / "other", mode="w")
+        slug = f"run-20260101000000-{naming.unique()}{evil}"
+        fields = {**project._journal.fields(exp.slug), **change}
+        other.save()
+        other._journal.append([{"record": slug, "set": fields}], by="x")
+        other._journal.files.create(f"environments/{digest}.json", content)
+        for path in Path(project.folder, "environments").iterdir():
+            other._journal.files.create(f"environments/{path.name}", path.read_bytes())
+        recipe = Project(tmp_path / "other", mode="r").reproduce(slug)
+        folder = tmp_path / naming.unique()
+        folder.mkdir()
+        (folder / "bin").mkdir()
+        for program in ("git", "python3.11", "python", "pip"):  # which do nothing, whatever they are given
+            (folder / "bin" / program).write_text("#!/bin/sh\nexit 0\n")
+            (folder / "bin" / program).chmod(0o755)
+        script = str(recipe).replace("exit 1", "true").replace("set -eu", "set +e")
+        env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+        subprocess.run(["sh"], input=script, text=True, check=False, cwd=folder, env=env, capture_output=True)
+        assert not marker.exists(), script

@@ -102,8 +102,8 @@ class _Check:
         yield from self._files(needs)
         needed = {need.path for need in needs}
         for path, stat in sorted(self.found.items()):
-            if is_leftover(path):
-                if self._is_old(stat):
+            if is_leftover(path) and path not in needed:
+                if self._is_old(stat) and not (blind and is_ours(path)):
                     yield self._leftover(path)
             elif is_ours(path):
                 if path not in needed and self._is_old(stat) and not blind:

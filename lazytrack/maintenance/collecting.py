@@ -154,10 +154,10 @@ def _judge(store: Store, found: list[tuple[str, Stat]], now: datetime) -> _Judge
         needs.setdefault(need.path, []).append(need)
     fates = []
     for path, stat in sorted(found):
-        if is_leftover(path):
-            reason = _why_it_stays(path, stat, [], now)
-        elif is_ours(path):
+        if is_ours(path):  # also where it is called as a leftover is: people's files may be
             reason = _why_it_stays(path, stat, needs.get(path, []), now) or next(iter(obstacles), None)
+        elif is_leftover(path):
+            reason = _why_it_stays(path, stat, [], now)
         elif path.startswith(FOLDERS):
             reason = "is no file of lazytrack's"
         else:
@@ -181,7 +181,7 @@ def _why_it_stays(path: str, stat: Stat, needs: list[Need], now: datetime) -> st
 
 
 def _why_it_goes(path: str, needs: dict[str, list[Need]]) -> str:
-    if is_leftover(path):
+    if is_leftover(path) and path not in needs:
         return "its writer died"
     whose = [need for need in needs.get(path, []) if need.until is not None]
     if whose:

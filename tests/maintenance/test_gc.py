@@ -540,3 +540,16 @@ def test_garbage_is_collected_on_every_filesystem(request, kind, monkeypatch):
     assert again["exp"].load_artifact("it") == [2]
     assert again.fsck() == []
     assert json.loads(json.dumps([fate.path for fate in again.gc().files])) == [path_of(exp)]
+
+
+def test_a_file_that_is_called_as_leftovers_are_stays_while_it_is_needed(project, storage, tmp_path):
+    """People's files may be called so, in folders above all."""
+    (tmp_path / "ck").mkdir()
+    (tmp_path / "ck" / ".weights.abcd1234.tmp").write_bytes(b"weights")
+    exp = log(project, tmp_path / "ck")
+    named = log(project, [1], "named", fname=".it.abcd1234.tmp")
+    storage.pass_by(2 * DAY, project)
+    assert project.gc(dry_run=False).going == []
+    assert project.fsck(repair=True) == []
+    assert (exp.load_artifact("it") / ".weights.abcd1234.tmp").read_bytes() == b"weights"
+    assert named.load_artifact("it") == [1]

@@ -60,7 +60,7 @@ class Blobs:
         self._checked: dict[str, float | None] = {}
         """Files that hold what their records say, with the time the storage gave them then; None of those written."""
         self._written: dict[str, int] = {}
-        """When this process wrote a file, in microseconds since 1970."""
+        """Since when this process has been writing a file, or those it names, in microseconds since 1970."""
 
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
@@ -80,6 +80,7 @@ class Blobs:
         anew
             Whether it is written even where there is an equal one.
         """
+        began = naming.micros()  # it is that old, for some storages, when the last of it is there
         with contextlib.ExitStack() as ending:
             upload = ending.enter_context(self._files.open_write(path))
             if sending is not None:
@@ -94,6 +95,7 @@ class Blobs:
                 upload.abort()
                 return twin
             stored = StoredFile(path=path, sha256=upload.sha256, size=upload.size)
+            self._written[path] = began
             if sending is not None:
                 sending.begun[path] = sending.submit(ending.pop_all().close, size=upload.size)
                 sending.paths[stored.sha256] = path
@@ -105,7 +107,6 @@ class Blobs:
         """Take note that this process has written a file."""
         self._known[stored.sha256] = stored
         self._checked[stored.path] = None
-        self._written[stored.path] = naming.micros()
 
     def twin(self, sha256: str, size: int, sending: Sending | None = None) -> StoredFile | None:
         """Return a file that is there already and holds what has just been written."""
@@ -132,6 +133,7 @@ class Blobs:
         ArtifactLoadError
             When it is gone there or holds other bytes; then nothing is written.
         """
+        began = naming.micros()
         with source.open(path, "an artifact") as raw, self._files.open_write(stored.path) as upload:
             upload.told = told
             shutil.copyfileobj(raw, upload, BUFFER_BYTES)
@@ -139,7 +141,7 @@ class Blobs:
                 upload.abort()
                 source.forget(path)
                 raise ArtifactLoadError(_altered("an artifact", source.where(path), upload.sha256, stored.sha256))
-        self._written[stored.path] = naming.micros()
+        self._written[stored.path] = began
 
     # --- files that were here already ---
 

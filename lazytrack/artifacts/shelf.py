@@ -103,10 +103,16 @@ class Shelf(Blobs):
                 fill = functools.partial(shutil.copyfileobj, source, length=BUFFER_BYTES)
                 parts.append((name, self.put(place, fill, sending, anew=anew)))
         stored = self.put(path, _writes(manifest.dump(parts)), sending, anew=anew)
+        self._are_as_old(stored, [file for _, file in parts])
         if sending is not None:
             sending.together[stored.path] = [file for _, file in parts]
         reused = stored.reused or any(file.reused for _, file in parts)
         return attrs.evolve(stored, parts=manifest.summary(parts), reused=reused)
+
+    def _are_as_old(self, stored: StoredFile, parts: Iterable[StoredFile]) -> None:
+        """Take note that the files a manifest names may have been there for longer than it has."""
+        if stored.path in self._written:
+            self._written[stored.path] = min(self._written.get(file.path, 0) for file in [stored, *parts])
 
     def _learn_parts(self, name: str) -> None:
         """Take note of the files of earlier versions of an artifact that is many."""
@@ -149,12 +155,14 @@ class Shelf(Blobs):
         """
         there, _ = _saved(artifact)
         check_path(there.path, ARTIFACTS)
+        began = naming.micros()
         reused = self._copy_parts(there, source, told)
         if not anew and (twin := self.twin(there.sha256, there.size)) is not None:
             return attrs.evolve(twin, parts=there.parts, reused=twin.reused or reused)
         path = f"{new_folder(artifact.name, artifact.version)}/{naming.safe_path(artifact.fname)}"
         stored = StoredFile(path=path, sha256=there.sha256, size=there.size, parts=there.parts, reused=reused)
         self.copy_to(stored, source, there.path, told=told)
+        self._written[path] = began  # what it names is as old
         self.is_there(stored)
         return stored
 
@@ -183,12 +191,14 @@ class Shelf(Blobs):
             When the record points out of `folder`.
         """
         check_path(stored.path, folder)
+        began = naming.micros()
         reused = self._copy_parts(stored, source, told)
         if super().holds(stored, folder):
             return True
         if self.exists(stored.path):  # it is somebody else's, whatever the record says
             raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
         self.copy_to(stored, source, stored.path, told=told)
+        self._written[stored.path] = began  # what it names is as old
         return reused
 
     def _copy_parts(self, stored: StoredFile, source: "Shelf", told: Callable[[int], None] | None) -> bool:

@@ -553,3 +553,35 @@ def test_a_file_that_is_called_as_leftovers_are_stays_while_it_is_needed(project
     assert project.fsck(repair=True) == []
     assert (exp.load_artifact("it") / ".weights.abcd1234.tmp").read_bytes() == b"weights"
     assert named.load_artifact("it") == [1]
+
+
+@pytest.mark.parametrize("what", ["artifacts", "a folder"])
+def test_a_save_that_is_interrupted_for_long_between_its_files_writes_again_what_went(
+    project, storage, monkeypatch, tmp_path, what
+):
+    """As on a machine that slept: the collector cannot know that somebody is about to name them."""
+    real, ahead = naming.micros, [0]
+    monkeypatch.setattr(naming, "micros", lambda: real() + ahead[0])
+    put, went = project._shelf.put, []
+
+    def late(path, *args, **kwargs):
+        if path.endswith("second.txt") and not went:
+            storage.pass_by(30 * HOUR, project)
+            ahead[0] += 30 * HOUR * 10**6
+            went.extend(Project(project.fpath).gc(dry_run=False).going)
+        return put(path, *args, **kwargs)
+
+    monkeypatch.setattr(project._shelf, "put", late)
+    exp = project.log("exp")
+    if what == "a folder":
+        (tmp_path / "ck").mkdir()
+        for name in ("first", "second"):
+            (tmp_path / "ck" / f"{name}.txt").write_text(name)
+        exp.log_artifact("it", tmp_path / "ck")
+    else:
+        exp.log_artifact("it", "text of the first")
+        exp.log_artifact("other", "text of the second", fname="second.txt")
+    project.save()
+    assert len(went) == 1
+    assert Project(project.fpath, mode="r").fsck() == []
+    Project(project.fpath, mode="r")["exp"].load_artifact("it")

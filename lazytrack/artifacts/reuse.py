@@ -61,6 +61,8 @@ def confirm(
     failed: list[tuple[Named, Exception]] = []
     values: dict[tuple[str, str], Any] = {}
     for each in doubtful:
+        if journal.get(each.record, each.field) != each.value:
+            continue  # somebody has put something newer there, which must not be undone
         if not shelf.is_lost(each.stored):
             continue
         try:

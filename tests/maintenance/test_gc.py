@@ -585,3 +585,23 @@ def test_a_save_that_is_interrupted_for_long_between_its_files_writes_again_what
     assert len(went) == 1
     assert Project(project.fpath, mode="r").fsck() == []
     Project(project.fpath, mode="r")["exp"].load_artifact("it")
+
+
+def test_a_save_that_looks_again_undoes_nothing_that_was_saved_after_it(project, old, monkeypatch):
+    append, done = old._journal.append, []
+
+    def late(*args, **kwargs):
+        at = append(*args, **kwargs)
+        if not done:
+            done.append(True)
+            [path] = kept(old)
+            condemn = {"record": condemned.RECORD, "set": {condemned.CONDEMNED + path: True}}
+            project._journal.append([condemn], by="x")
+            project.refresh()
+            project["second"].log_artifact("it", "newer", overwrite=True)
+            project.save()
+        return at
+
+    monkeypatch.setattr(old._journal, "append", late)
+    log(old, LARGE, "second")
+    assert Project(old.fpath, mode="r")["second"].load_artifact("it") == "newer"

@@ -160,9 +160,13 @@ class _Check:
             return Finding(kind=fault, where=need.path, what=what, remedy="bring it back from a copy of the store")
         remedy = f"the same bytes are at {twin.path}: name these"
         if self.repair:
+            self.store.refresh()  # what somebody has put there meanwhile must not be undone
             record, field = need.at
-            value = replaced(self.store.journal.get(record, field), need.path, attrs.evolve(twin, signature=None))
-            self.store.journal.append([{"record": record, "set": {field: value}}], by=self.store.by)
+            value = self.store.journal.get(record, field)
+            other = replaced(value, need.path, attrs.evolve(twin, signature=None))
+            if other == value:
+                return Finding(kind=fault, where=need.path, what=what, remedy="somebody has named another meanwhile")
+            self.store.journal.append([{"record": record, "set": {field: other}}], by=self.store.by)
         return Finding(kind=fault, where=need.path, what=what, remedy=remedy, repaired=self.repair)
 
     # --- what else is there ---

@@ -193,3 +193,26 @@ def test_what_is_damaged_is_warned_of_and_checked_all_the_same(project):
     file_of(project, "artifacts/one-*/it/*/*").unlink()
     with pytest.warns(StoreWarning):
         assert {kind for kind, _ in found(check(project))} == {"damaged", "missing"}
+
+
+def test_a_repair_undoes_nothing_that_was_saved_while_it_looked(project, monkeypatch):
+    with project.log("copy") as exp:
+        exp.log_artifact("mine", {"name": "one"})
+    project.save()
+    entry = project._journal.get(exp.slug, "artifacts.mine")
+    gone = {**entry, "path": "artifacts/x/it/0-abcdefgh/it.json"}
+    project._journal.append([{"record": exp.slug, "set": {"artifacts.mine": gone}}], by="x")
+    checker, writer = Project(project.fpath, mode="w+"), Project(project.fpath, mode="w+")
+    has_bytes, done = type(checker._shelf).has_bytes, []
+
+    def late(*args):
+        if not done:
+            done.append(True)
+            writer[exp.slug].log_artifact("mine", "newer", overwrite=True)
+            writer.save()
+        return has_bytes(*args)
+
+    monkeypatch.setattr(type(checker._shelf), "has_bytes", late)
+    [finding] = checker.fsck(repair=True)
+    assert (finding.kind, finding.repaired) == ("missing", False)
+    assert Project(project.fpath)["copy"].load_artifact("mine") == "newer"

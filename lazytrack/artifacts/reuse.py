@@ -7,7 +7,7 @@ import attrs
 
 from lazytrack.artifacts.base import StoredFile
 from lazytrack.artifacts.shelf import Shelf
-from lazytrack.errors import LazytrackError
+from lazytrack.errors import ArtifactLogError
 from lazytrack.journal import Journal
 
 
@@ -66,8 +66,10 @@ def confirm(
         if not shelf.is_lost(each.stored):
             continue
         try:
-            fresh = each.renew()
-        except LazytrackError as error:
+            fresh = _renewed(each)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001  (a handler may raise anything)
             failed.append((each, error))
             continue
         place = each.record, each.field
@@ -79,6 +81,13 @@ def confirm(
     if changes:
         journal.append(changes.values(), by=by)
     return failed
+
+
+def _renewed(named: Named) -> StoredFile:
+    fresh = named.renew()
+    if named.stored.parts is None and fresh.sha256 != named.stored.sha256:
+        raise ArtifactLogError("its file was collected meanwhile, and writing it again gives something else")
+    return fresh
 
 
 def replaced(value: Any, path: str, file: StoredFile) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from storage_clock import DAY, HOUR
 
 from lazytrack import Project, Repository, naming
+from lazytrack.artifacts.json import JSONArtifact
 from lazytrack.errors import ArtifactLoadError, ReadOnlyError, SaveError, StoreWarning
 from lazytrack.journal import condemned
 from lazytrack.release import create_release, dumps
@@ -605,3 +606,48 @@ def test_a_save_that_looks_again_undoes_nothing_that_was_saved_after_it(project,
     monkeypatch.setattr(old._journal, "append", late)
     log(old, LARGE, "second")
     assert Project(old.fpath, mode="r")["second"].load_artifact("it") == "newer"
+
+
+def test_a_folder_that_many_experiments_share_is_read_once(project, monkeypatch, tmp_path):
+    (tmp_path / "ck").mkdir()
+    (tmp_path / "ck" / "a.txt").write_text("a")
+    for _ in range(5):
+        log(project, tmp_path / "ck")
+    asked = []
+    parts_of = type(project._shelf).parts_of
+    monkeypatch.setattr(type(project._shelf), "parts_of", lambda *args: asked.append(args) or parts_of(*args))
+    assert len(project.gc().staying) == 2
+    assert len(asked) == 1
+
+
+class Broken:
+    """Lines that raise when they are asked for again."""
+
+    def __init__(self):
+        self.asked = False
+
+    def __iter__(self):
+        if self.asked:
+            raise RuntimeError("closed")
+        self.asked = True
+        yield LARGE
+
+
+@pytest.mark.parametrize("value", [lambda: iter([LARGE]), Broken], ids=["empty", "raises"])
+def test_a_value_that_cannot_be_written_again_is_not_saved_as_something_else(project, storage, monkeypatch, value):
+    monkeypatch.setattr(JSONArtifact, "write", classmethod(lambda _, obj, buf: buf.writelines(obj)))
+    log(project, iter([LARGE]), "first", handler="json")
+    old = Project(project.fpath)
+    assert len(old) == 1
+    project.delete("first")
+    project.save()
+    storage.pass_by(2 * DAY, project)
+    append = old._journal.append
+
+    def late(*args, **kwargs):
+        Project(project.fpath).gc(dry_run=False)
+        return append(*args, **kwargs)
+
+    monkeypatch.setattr(old._journal, "append", late)
+    with pytest.raises(SaveError, match="artifact"):
+        log(old, value(), "second", handler="json")

@@ -185,6 +185,7 @@ class _Check:
         if self.repair:
             self.store.files.create(f"{_ASIDE}/{name}", self.store.files.read(name))
             self.store.files.remove([name])
+            self.store.journal.problems.pop(name, None)
         return Finding(kind="damaged", where=name, what=why, remedy=f"put it aside, in {_ASIDE}/", repaired=self.repair)
 
     def _leftover(self, path: str) -> Finding:

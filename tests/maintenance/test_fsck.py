@@ -216,3 +216,14 @@ def test_a_repair_undoes_nothing_that_was_saved_while_it_looked(project, monkeyp
     [finding] = checker.fsck(repair=True)
     assert (finding.kind, finding.repaired) == ("missing", False)
     assert Project(project.fpath)["copy"].load_artifact("mine") == "newer"
+
+
+def test_what_was_put_aside_is_no_problem_any_more(project, storage):
+    torn = Path(project.folder, "log", "20260101T000000.000000Z-abcdefgh.json")
+    torn.write_bytes(b'{"format": "lazytrack/1", "ki')
+    storage.pass_by(2 * DAY, project)
+    with pytest.warns(StoreWarning):
+        assert found(project.fsck(repair=True)) == [("damaged", torn.name)]
+    assert project.problems == {}
+    assert project.fsck() == []
+    assert project.gc().obstacles == []

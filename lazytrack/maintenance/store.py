@@ -101,19 +101,29 @@ class Store:
         blind
             Gets a line for each manifest that cannot be read, so that nobody knows what it names.
         """
+        folders: dict[tuple[str, str], Need] = {}
+        """Each manifest once, however many records name it, with the one that needs it longest."""
         for need in self.needs():
             yield need
             if need.stored is None or need.stored.parts is None:
                 continue
-            try:
-                parts = self.shelf.parts_of(need.stored)
-            except (ArtifactLoadError, UnsafePathError) as error:
-                if need.until is not None and is_condemned(self.journal, need.path):
-                    continue  # it was collected, and its parts may be
+            known = folders.setdefault((need.path, need.stored.sha256), need)
+            if known.until is not None and (need.until is None or need.until > known.until):
+                folders[need.path, need.stored.sha256] = need
+        for need in folders.values():
+            if need.stored is not None:
+                yield from self._parts_of(need, need.stored, blind)
+
+    def _parts_of(self, need: Need, stored: StoredFile, blind: list[str]) -> Iterator[Need]:
+        try:
+            parts = self.shelf.parts_of(stored)
+        except (ArtifactLoadError, UnsafePathError) as error:
+            # Where it was collected, its parts may be, too.
+            if need.until is None or not is_condemned(self.journal, need.path):
                 blind.append(f"{need.path} cannot be read: {error}")
-                continue
-            for part in parts:
-                yield attrs.evolve(need, path=part.path, stored=part, at=None)
+            return
+        for part in parts:
+            yield attrs.evolve(need, path=part.path, stored=part, at=None)
 
     def time(self) -> float:
         """Write a note that somebody looks after it, and return the time that the storage gives it, since 1970."""

@@ -190,7 +190,7 @@ class Blobs:
         OSError
             When the storage does not say.
         """
-        return self._is_condemned(stored.path) or not self.exists(stored.path)
+        return self._is_condemned(stored.path) or not (self._is_recent(stored.path) or self.exists(stored.path))
 
     def renew(self, stored: StoredFile, sources: Iterable["Blobs"] = ()) -> StoredFile:
         """Write a copy of a file under a name that nobody has in mind, from here or from where it came from.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from lazytrack.artifacts.base import Artifact, Part
 from lazytrack.artifacts.raw import local_path, until_exit
 
 _PIECE_BYTES = 2**20
+_DRIVE = re.compile(r".:", re.DOTALL)
 
 
 @attrs.define
@@ -30,6 +32,9 @@ class DirectoryArtifact(Artifact):
     binary: ClassVar[bool] = True
     is_repeatable: ClassVar[bool] = True
     has_parts: ClassVar[bool] = True
+
+    _names: frozenset[str] = attrs.field(default=frozenset(), init=False, eq=False, repr=False)
+    """Of the files that were there when it was logged."""
 
     @classmethod
     def construct(cls, name: str, value: Any = None, *args: Any, **kwargs: Any) -> Self:
@@ -50,8 +55,10 @@ class DirectoryArtifact(Artifact):
                 raise FileNotFoundError(f"there is no folder {value} to log as artifact {name!r}")
             if not value.is_dir():
                 raise NotADirectoryError(f"{value} is a file, and artifact {name!r} is to be a folder")
-            _files_in(value)  # what cannot be kept is refused now
-        return super().construct(name, value, *args, **kwargs)
+        made = super().construct(name, value, *args, **kwargs)
+        if value is not None:
+            made._names = frozenset(inside for inside, _ in _files_in(value))  # noqa: SLF001  (refuses now what cannot be kept)
+        return made
 
     @classmethod
     def suits(cls, value: Any) -> bool:
@@ -59,8 +66,18 @@ class DirectoryArtifact(Artifact):
         return isinstance(value, Path) and value.is_dir()
 
     def parts(self) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
-        """Yield the files of the folder, by name."""
-        for name, path in _files_in(self.value):
+        """Yield the files of the folder, by name.
+
+        Raises
+        ------
+        FileNotFoundError
+            When some are gone that were there when it was logged.
+        """
+        found = _files_in(self.value)
+        if gone := sorted(self._names.difference(name for name, _ in found)):
+            more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+            raise FileNotFoundError(f"{gone[0]}{more} of {self.value} is gone since it was logged")
+        for name, path in found:
             yield name, _opener(path)
 
     def load_parts(self, parts: Iterable[Part], **kwargs: Any) -> Path:
@@ -129,9 +146,8 @@ def _files_in(folder: Path) -> list[tuple[str, Path]]:
                 continue
             if not path.is_file():
                 raise ValueError(f"{path} is neither a file nor a folder, and cannot be kept")
-            naming.check_inside(inside)
-            if "\\" in inside:
-                raise ValueError(f"{path} has a name that leads elsewhere on other systems: it holds a '\\'")
+            if "\\" in inside or _DRIVE.match(inside):
+                raise ValueError(f"{path} has a name that leads elsewhere on other systems: rename it")
             found.append((inside, path))
     return sorted(found)
 
@@ -159,7 +175,7 @@ def _filled(to: str | os.PathLike[str] | None = None) -> Iterator[_Filled]:
     if to is None:
         yield _Filled(Path(until_exit()))
         return
-    target = Path(to)
+    target = Path(to).expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"there is something at {target}: give a folder that is empty, or not there")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -168,9 +184,13 @@ def _filled(to: str | os.PathLike[str] | None = None) -> Iterator[_Filled]:
     try:
         filled = _Filled(half)
         yield filled
-        if target.exists():
-            target.rmdir()
-        filled.folder = half.rename(target)
+        if target.exists():  # it may be the present folder, and stays the one it is
+            for path in half.iterdir():
+                path.rename(target / path.name)
+            half.rmdir()
+        else:
+            half.rename(target)
+        filled.folder = target
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
         raise

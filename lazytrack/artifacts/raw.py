@@ -1,5 +1,6 @@
 """Artifacts kept as the bytes they are: bytes in memory, and files of any kind."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -11,8 +12,6 @@ import attrs
 from lazytrack.artifacts.base import Artifact
 
 _PIECE_BYTES = 2**20
-_until_exit: list[tempfile.TemporaryDirectory[str]] = []
-"""Folders of files that were loaded to no place in particular; they go when the process ends."""
 
 
 @attrs.define
@@ -121,21 +120,21 @@ def local_path(value: Any, alias: str, what: str) -> str:
     if isinstance(value, str | os.PathLike):
         path = os.fspath(value)
         if isinstance(path, str):
-            return path
+            return os.path.expanduser(path)  # noqa: PTH111  (a text, as it came)
     raise TypeError(f"the handler {alias!r} keeps {what} at a path, not {type(value).__name__}")
 
 
 def until_exit() -> str:
     """Return a new folder that is removed when the process ends."""
-    folder = tempfile.TemporaryDirectory(prefix="lazytrack-")
-    _until_exit.append(folder)
-    return folder.name
+    folder = tempfile.mkdtemp(prefix="lazytrack-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _copied(buf: IO[bytes], name: str, to: str | os.PathLike[str] | None = None) -> Path:
     if to is None:
         to = until_exit()
-    target = Path(to)
+    target = Path(to).expanduser()
     if target.is_dir():
         target /= name
     target.parent.mkdir(parents=True, exist_ok=True)

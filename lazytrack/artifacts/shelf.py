@@ -5,7 +5,7 @@ import io
 import logging
 import shutil
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import attrs
 
@@ -36,10 +36,14 @@ class Shelf(Blobs):
         super().__init__(*args, **kwargs)
         self._manifests: dict[str, StoredFile] = {}
         """Those whose files are not known yet, by path."""
+        self._large: set[str] = set()
+        """Parts of the paths of large files, by which equal ones are looked for."""
 
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
         super().know(stored)
+        if stored.size >= _LARGE_BYTES:
+            self._large.update(stored.path.split("/")[1:3])  # the artifact's name, and perhaps its owner's
         if stored.parts is not None:
             self._manifests[stored.path] = stored
 
@@ -73,19 +77,25 @@ class Shelf(Blobs):
             with text_or_bytes(io.BufferedWriter(upload, BUFFER_BYTES), binary=artifact.binary) as buf:
                 artifact.write(artifact.value, buf, **artifact.writer_kwargs)
 
-        if artifact.is_repeatable and not anew and self._may_be_there(artifact.name):
+        return self._put_unless_there(path, fill, sending, anew=anew, may_repeat=artifact.is_repeatable)
+
+    def _put_unless_there(
+        self, path: str, fill: Callable[[Upload], None], sending: Sending | None, *, anew: bool, may_repeat: bool
+    ) -> StoredFile:
+        """Write a file by what `fill` does; hash it first where sending it in vain would cost more."""
+        if may_repeat and not anew and self._may_be_there(path.split("/")):
             probe = Upload(cast("BinaryIO", _Nowhere()))
             fill(probe)
             if (twin := self.twin(probe.sha256, probe.size, sending)) is not None:
                 return twin
         return self.put(path, fill, sending, anew=anew)
 
-    def _may_be_there(self, name: str) -> bool:
-        """Tell whether to look for an equal file first, because sending one in vain costs more than hashing it."""
-        part = naming.safe_part(name)
-        return self._files.origin.is_elsewhere and any(
-            known.size >= _LARGE_BYTES and f"/{part}/" in known.path for known in self._known.values()
-        )
+    def _may_be_there(self, parts: list[str]) -> bool:
+        """Tell whether a large file of an artifact of that name is known, and this store is elsewhere."""
+        if not self._files.origin.is_elsewhere:
+            return False
+        self._learn(0)  # of what was read already
+        return any(name in self._large for name in parts)
 
     def _write_parts(
         self, artifact: Artifact, folder: str, path: str, sending: Sending | None, *, anew: bool
@@ -100,8 +110,12 @@ class Shelf(Blobs):
                 place = another_path(place)
             taken.add(place.casefold())
             with opener() as source:
-                fill = functools.partial(shutil.copyfileobj, source, length=BUFFER_BYTES)
-                parts.append((name, self.put(place, fill, sending, anew=anew)))
+
+                def fill(upload: Upload, source: IO[bytes] = source) -> None:
+                    source.seek(0)
+                    shutil.copyfileobj(source, upload, BUFFER_BYTES)
+
+                parts.append((name, self._put_unless_there(place, fill, sending, anew=anew, may_repeat=True)))
         stored = self.put(path, _writes(manifest.dump(parts)), sending, anew=anew)
         self._are_as_old(stored, [file for _, file in parts])
         if sending is not None:
@@ -168,8 +182,10 @@ class Shelf(Blobs):
 
     def copy(
         self, stored: StoredFile, source: "Shelf", folder: str = ARTIFACTS, *, told: Callable[[int], None] | None = None
-    ) -> bool:
+    ) -> None:
         """Copy a file from another store to the same place in this one, its bytes checked on the way.
+
+        Somebody may have had that place in mind before: see `lazytrack.artifacts.reuse`.
 
         Parameters
         ----------
@@ -177,11 +193,6 @@ class Shelf(Blobs):
             Where it has to be: files of points are copied as those of artifacts are.
         told
             Called with the number of bytes whenever some have been copied.
-
-        Returns
-        -------
-        bool
-            Whether it was here already, or a file that it names was.
 
         Raises
         ------
@@ -192,21 +203,20 @@ class Shelf(Blobs):
         """
         check_path(stored.path, folder)
         began = naming.micros()
-        reused = self._copy_parts(stored, source, told)
+        self._copy_parts(stored, source, told)
         if super().holds(stored, folder):
-            return True
+            return
         if self.exists(stored.path):  # it is somebody else's, whatever the record says
             raise ArtifactLoadError(f"{self.where(stored.path)} is there already, and holds something else")
         self.copy_to(stored, source, stored.path, told=told)
         self._written[stored.path] = began  # what it names is as old
-        return reused
 
     def _copy_parts(self, stored: StoredFile, source: "Shelf", told: Callable[[int], None] | None) -> bool:
-        """Copy the files that a manifest of another store names; tell whether some were here already."""
-        reused = False
-        for part in source.parts_of(stored):
-            reused |= self.copy(part, source, told=told)
-        return reused
+        """Copy the files that a manifest of another store names to the same places here; tell whether there are any."""
+        parts = source.parts_of(stored)
+        for part in parts:
+            self.copy(part, source, told=told)
+        return bool(parts)
 
     # --- files that were here already ---
 

@@ -10,7 +10,7 @@ from lazytrack.artifacts.base import UNKNOWN
 from lazytrack.artifacts.reuse import replaced
 from lazytrack.files import Stat
 from lazytrack.journal import LOG_NAME, PACK_NAME, is_torn
-from lazytrack.journal.condemned import GRACE_SECONDS, is_condemned
+from lazytrack.journal.condemned import GRACE_SECONDS
 from lazytrack.maintenance.store import FOLDERS, Need, Store, is_leftover, is_ours
 from lazytrack.progress import Progress
 
@@ -48,6 +48,11 @@ class Finding:
 
 class Findings(list[Finding]):
     """What a check found; none where all is well."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether all that is needed is there and holds what it should; there may be files that gc can delete."""
+        return all(finding.kind in {"orphan", "leftover"} or finding.repaired for finding in self)
 
     def __str__(self) -> str:
         """Return a line for each."""
@@ -131,8 +136,8 @@ class _Check:
             for need in named:
                 progress.add_file()
                 file = need.stored
-                if file is None or (need.until is not None and is_condemned(self.store.journal, need.path)):
-                    continue  # it has expired, and was collected
+                if file is None or (self.store.was_collected(need) and not self.store.shelf.exists(need.path)):
+                    continue
                 if (file.path, file.sha256) not in seen:
                     seen[file.path, file.sha256] = self._fault(file)
                 if (fault := seen[file.path, file.sha256]) is None:

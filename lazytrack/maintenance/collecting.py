@@ -15,6 +15,7 @@ from lazytrack.journal.condemned import CONDEMNED, GRACE_SECONDS, RECORD, condem
 from lazytrack.maintenance.store import FOLDERS, Need, Store, is_leftover, is_ours
 
 _SHOWN = 20
+_YOUNG = f"younger than {GRACE_SECONDS // 3600} hours"
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 _KILO = 1024
 
@@ -41,7 +42,7 @@ class Fate:
     reason: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Garbage:
     """What a collection found, file by file.
 
@@ -86,10 +87,15 @@ class Garbage:
         lines += [f"  {in_units(fate.size):>10}  {fate.path}: {fate.reason}" for fate in self.going[:_SHOWN]]
         if len(self.going) > _SHOWN:
             lines.append(f"  … and {len(self.going) - _SHOWN} more")
+        young = [fate.size for fate in self.staying if fate.reason.startswith(_YOUNG)]
+        if young:
+            lines.append(f"  {len(young)} more, {in_units(sum(young))}, are {_YOUNG}: they may go later")
         lines += [f"  nothing can go: {obstacle}" for obstacle in self.obstacles[:_SHOWN]]
         if self.going and not self.deleted:
             lines.append("  this was a dry run: gc(dry_run=False) deletes them")
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def collect(store: Store, *, dry_run: bool) -> Garbage:
@@ -176,7 +182,7 @@ def _why_it_stays(path: str, stat: Stat, needs: list[Need], now: datetime) -> st
             return f"{need.why}, until {naming.iso(need.until)}" if need.until > now else f"{need.why}, expired lately"
     if age < GRACE_SECONDS:
         what = "being written" if is_leftover(path) else "about to be named by a save"
-        return f"younger than {GRACE_SECONDS // 3600} hours: it may be {what}"
+        return f"{_YOUNG}: it may be {what}"
     return None
 
 

@@ -40,6 +40,8 @@ class Need:
         What the record says of it; None where it only mentions it.
     until
         From when on the record does without it; None for never.
+    may_be_gone
+        Whether it may have been collected before: it has expired, whatever needs it by now.
     at
         The record and its field that name it; None where a manifest does.
     """
@@ -48,6 +50,7 @@ class Need:
     why: str
     stored: StoredFile | None = None
     until: datetime | None = None
+    may_be_gone: bool = False
     at: tuple[str, str] | None = None
 
 
@@ -84,6 +87,10 @@ class Store:
     releases: Callable[[], str | None] = lambda: None
     missing_claims: Callable[[], Mapping[str, bytes]] = dict
 
+    def was_collected(self, need: Need) -> bool:
+        """Tell whether a file that is gone is gone because it had expired."""
+        return need.may_be_gone and is_condemned(self.journal, need.path)
+
     def listed(self) -> list[tuple[str, Stat]]:
         """Return all its files, listed now."""
         found = []
@@ -119,8 +126,11 @@ class Store:
             parts = self.shelf.parts_of(stored)
         except (ArtifactLoadError, UnsafePathError) as error:
             # Where it was collected, its parts may be, too.
-            if need.until is None or not is_condemned(self.journal, need.path):
-                blind.append(f"{need.path} cannot be read: {error}")
+            if not self.was_collected(need):
+                blind.append(
+                    f"{need.why} names further files, and cannot be read ({error}): bring it back from a copy of the "
+                    "store, or delete what needs it"
+                )
             return
         for part in parts:
             yield attrs.evolve(need, path=part.path, stored=part, at=None)
@@ -159,7 +169,11 @@ def needs_in(
         named = files_of(field, value, record)
         for stored in named:
             until = expiry_in(value)
-            yield field, Need(path=stored.path, why=why, stored=stored, until=until, at=(record, field))
+            gone = until is not None
+            yield (
+                field,
+                Need(path=stored.path, why=why, stored=stored, until=until, may_be_gone=gone, at=(record, field)),
+            )
         if not named:
             for path in _paths_in(value):
                 yield field, Need(path=path, why=why)

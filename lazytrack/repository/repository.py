@@ -261,7 +261,7 @@ class Repository(Upkeep):
         ReadOnlyError
             In mode ``r``.
         ValueError
-            When there is no such artifact, or an alias means the version.
+            When there is no such artifact, or an alias or a release means the version.
         VersionNotFoundError
             When there is no such version.
         """
@@ -270,6 +270,8 @@ class Repository(Upkeep):
             artifact = self._version(name, version, "exact")
             if meant := [alias for alias, number in self.aliases(name).items() if number == artifact.version]:
                 raise ValueError(f"version {artifact.version} of artifact {name!r} is what {listed(meant)} means")
+            if (tag := self._released_as(record_of(name, artifact.version))) is not None:
+                raise ValueError(f"version {artifact.version} of artifact {name!r} is in release {tag!r}")
             if artifact.dirty:
                 del self._new[name][artifact.version]
                 self._sources.pop(id(artifact), None)

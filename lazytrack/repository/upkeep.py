@@ -10,6 +10,7 @@ from lazytrack import codec
 from lazytrack.artifacts import StoredFile
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.errors import ReadOnlyError
+from lazytrack.journal import read_head
 from lazytrack.maintenance import Maintained, Need, Store, needs_in
 from lazytrack.repository.catalog import Catalog
 from lazytrack.repository.place import aliases_in
@@ -28,6 +29,9 @@ class Upkeep(Catalog, Maintained):
             raise ReadOnlyError(f"{self.fpath} was opened for reading only: open it with mode='w+' to {what}")
 
     def _as_store(self) -> Store:
+        self._head = self._head or read_head(self._files, self._head_name, kind="repository")
+        if self._head is None:
+            raise FileNotFoundError(f"there is no repository at {self.fpath}, or nothing of it is saved yet")
         return Store(
             url=self.folder,
             files=self._inside,
@@ -55,9 +59,10 @@ class Upkeep(Catalog, Maintained):
                 if field != FIELD:
                     yield need
                 elif keeper is not None:
-                    yield attrs.evolve(need, until=None, why=keeper)
+                    yield attrs.evolve(need, until=None, may_be_gone=need.may_be_gone or "expiry" in fields, why=keeper)
                 elif "expiry" in fields and codec.is_time(fields["expiry"]):
-                    yield attrs.evolve(need, until=codec.parse_time(fields["expiry"]), why=f"version {record}")
+                    expiry = codec.parse_time(fields["expiry"])
+                    yield attrs.evolve(need, until=expiry, may_be_gone=True, why=f"version {record}")
                 else:
                     yield attrs.evolve(need, why=f"version {record}")
 
@@ -90,6 +95,18 @@ class Upkeep(Catalog, Maintained):
             for name, number in release["artifacts"]:
                 pairs.append((record_of(name, int(number)), str(release["tag"])))
         return iter(pairs)
+
+    def _released_as(self, record: str) -> str | None:
+        """Return the tag of a release that a version is in; None where it is in none.
+
+        Raises
+        ------
+        ValueError
+            When the releases beside the repository cannot be read.
+        """
+        if (unreadable := self._broken_releases()) is not None:
+            raise ValueError(unreadable)
+        return dict(self._released()).get(record)
 
     # --- claims ---
 

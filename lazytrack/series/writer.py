@@ -98,11 +98,17 @@ class Writer:
         path = f"{FOLDER}/{self.record}/{name}.series"
         naming.check_inside(path)  # a stranger may have named the record
         data = file.compose(points, id=name, record=self.record)
+        began = naming.micros()
         files.create(path, data)
         segment = Segment(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), level=level)
         written = attrs.evolve(written, stock=Stock(segments=(*left, segment)))
-        self._ahead = written, {field: len(points) for field, points in unsaved.items()}, naming.micros()
+        self._ahead = written, {field: len(points) for field, points in unsaved.items()}, began
         return written
+
+    @property
+    def is_late(self) -> bool:
+        """Whether points are in a file that no record names, for so long that it may be collected."""
+        return self._ahead is not None and naming.micros() - self._ahead[2] > SAFE_SECONDS * 10**6
 
     def settle(self, written: "Written") -> None:
         """Take note that the record says what is `written`."""
@@ -111,7 +117,7 @@ class Writer:
 
     def _with_points_ahead(self, unsaved: Mapping[str, Columns]) -> "Written":
         """Return what is to be stored; what a save that failed has put into files is not put into others."""
-        if self._ahead is None or naming.micros() - self._ahead[2] > SAFE_SECONDS * 10**6:  # they may be collected
+        if self._ahead is None or self.is_late:
             return self.with_points(unsaved)
         ahead, counts, _ = self._ahead
         more = {field: points.after(counts.get(field, 0)) for field, points in unsaved.items()}

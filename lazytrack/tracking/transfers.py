@@ -1,6 +1,7 @@
 """The files of one save: written, copied and sent at once. Their fate is known before a log file names them."""
 
 import contextlib
+import errno
 import functools
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from lazytrack import codec
 from lazytrack.artifacts import Artifact, Shelf, StoredFile, to_entry
 from lazytrack.artifacts.reuse import Named, confirm
 from lazytrack.artifacts.trust import is_trusted, signed
-from lazytrack.errors import ArtifactLogError, LazytrackError, RecordDeletedError, SaveError, reason
+from lazytrack.errors import ArtifactLoadError, ArtifactLogError, LazytrackError, RecordDeletedError, SaveError, reason
 from lazytrack.files import Sending, threads_for
 from lazytrack.journal import Patch
 from lazytrack.progress import Progress
@@ -76,10 +77,23 @@ class Outcome:
             When the storage does not say.
         """
         named = [*(each for _, each in self.written), *self.copies]
-        for lost, error in confirm(owner._journal, owner._shelf, named, by=owner.author, refresh=owner._look_again):
+
+        def refresh() -> None:
+            if not owner._look_again():
+                raise OSError(errno.EBUSY, "what is new in the store cannot be read now", owner.folder)
+
+        for lost, error in confirm(owner._journal, owner._shelf, named, by=owner.author, refresh=refresh):
             self.failed.append((f"{lost.field} of {lost.record}", error))
             self.kept.setdefault(lost.record, []).append(lost.field)
             self.written = [(artifact, each) for artifact, each in self.written if each is not lost]
+        for point in [point for point in self.points if point[1].writer.is_late]:
+            writer = point[1].writer
+            gone = [s.path for s in point[2].stock.segments[-1:] if not owner._shelf.exists(s.path)]
+            if gone:  # the next save writes the points again
+                error = ArtifactLoadError(f"{gone[0]} was collected before the save came to name it")
+                self.failed.append((f"the history of {writer.record}", error))
+                self.kept.setdefault(writer.record, []).append(SERIES + writer.id)
+                self.points.remove(point)
 
 
 @contextlib.contextmanager
@@ -143,12 +157,12 @@ def _stored(
     if artifact.dirty or artifact.stored is None:
         stored = owner._shelf.write(artifact, owner=record, sending=sending)
         return signed(artifact, stored, record=record, field=field)
-    reused = _copy_file(owner, artifact.stored, outcome, sending)
+    _copy_file(owner, artifact.stored, outcome, sending)
     if not owner._shelf.holds(artifact.stored):
         raise ArtifactLogError(
             "its file is in another project, or gone: log the object itself, or append its experiment"
         )
-    there = attrs.evolve(artifact.stored, reused=reused)
+    there = attrs.evolve(artifact.stored, reused=True)
     if is_trusted(artifact):
         return signed(artifact, there, record=record, field=field)
     return attrs.evolve(there, record=record, field=field)
@@ -179,7 +193,7 @@ def copy_files(
     """Copy the files that patches of other projects name, and return what can be written of each."""
     noted = {(changes.slug, field) for changes in living for field in changes.fields}
     wanted = [_current(owner, patch, noted) for patch in patches]
-    copies: dict[tuple[str, str], Future[bool]] = {}
+    copies: dict[tuple[str, str], Future[None]] = {}
     sources = {(f.path, f.sha256): owner._place_of(f)._shelf for p in wanted for f in _files_in(p)}
     for patch in wanted:
         for field, value in patch.get("set", {}).items():
@@ -197,7 +211,7 @@ def _files_in(patch: Patch) -> list[StoredFile]:
 def _with_files(
     owner: Owner,
     patch: Patch,
-    copies: dict[tuple[str, str], "Future[bool]"],
+    copies: dict[tuple[str, str], "Future[None]"],
     sources: dict[tuple[str, str], Shelf],
     outcome: Outcome,
 ) -> Patch | None:
@@ -207,7 +221,8 @@ def _with_files(
         try:
             for file in files_of(field, value, patch["record"]):
                 known = file.path, file.sha256
-                there = attrs.evolve(file, reused=copies[known].result())
+                copies[known].result()
+                there = attrs.evolve(file, reused=True)  # the name is an old one, and may be condemned here
                 renew = functools.partial(owner._shelf.renew, there, [sources[known]])
                 outcome.copies.append(
                     Named(record=patch["record"], field=field, value=value, stored=there, renew=renew)
@@ -225,11 +240,9 @@ def _with_files(
     return bare | unset | ({"set": kept} if kept else {}) if kept or unset else None
 
 
-def _copy_file(owner: Owner, file: StoredFile, outcome: Outcome, sending: Sending) -> bool:
-    """Copy a file of another project here; tell whether it was here already."""
-    reused = True
+def _copy_file(owner: Owner, file: StoredFile, outcome: Outcome, sending: Sending) -> None:
+    """Copy a file of another project to the same place here."""
     if (source := owner._place_of(file)) is not owner:
-        reused = owner._shelf.copy(file, source._shelf, file.folder, told=sending.progress.add_bytes)
+        owner._shelf.copy(file, source._shelf, file.folder, told=sending.progress.add_bytes)
         outcome.copied.append(file)
         sending.progress.add_file()
-    return reused

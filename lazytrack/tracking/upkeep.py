@@ -1,9 +1,12 @@
 """Upkeep of a project: what its experiments need, for collecting garbage and for checking the store."""
 
+import math
 from collections.abc import Iterator
 
 import attrs
 
+from lazytrack.errors import ReadOnlyError
+from lazytrack.journal import read_head
 from lazytrack.maintenance import Maintained, Need, Store, needs_in
 from lazytrack.tracking.dependencies import FIELD
 from lazytrack.tracking.logged import files_of
@@ -14,6 +17,11 @@ class Upkeep(Runs, Maintained):
     """What of `Project` is looking after its files."""
 
     def _as_store(self) -> Store:
+        if self._until < math.inf:
+            raise ReadOnlyError(f"this is {self.fpath} as it was: open the project as it is to look after its files")
+        self._head = self._head or read_head(self._files, self._head_name, kind="project")
+        if self._head is None:
+            raise FileNotFoundError(f"there is no project at {self.fpath}, or nothing of it is saved yet")
         return Store(
             url=self.folder,
             files=self._journal.files,

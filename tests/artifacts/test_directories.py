@@ -310,3 +310,43 @@ def test_a_folder_goes_to_every_filesystem(place, model):
     project = Project(url, **options)
     log(project, model)
     assert contents(Project(url, mode="r", **options)["run"].load_artifact("model")) == FILES
+
+
+def test_a_file_that_is_gone_when_it_is_saved_is_told(project, model):
+    project.log("run").log_artifact("model", model)
+    (model / "config.json").unlink()
+    with pytest.raises(SaveError, match=r"config.json of .* is gone since it was logged"):
+        project.save()
+
+
+def test_a_folder_comes_to_the_present_one_and_to_the_users_own(project, model, tmp_path, monkeypatch):
+    log(project, model)
+    exp = Project(Path(project.dir) / "project.json", mode="r")["run"]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert exp.load_artifact("model", to=".") == tmp_path / "here"
+    assert contents(Path()) == FILES
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert exp.load_artifact("model", to="~/own") == tmp_path / "own"
+    assert contents(tmp_path / "own") == FILES
+    project.log("again").log_artifact("model", "~/own", "directory")
+
+
+def test_names_that_lead_elsewhere_on_other_systems_are_refused_with_the_reason(project, model):
+    (model / "x:1").write_text("")
+    with pytest.raises(ValueError, match="x:1 has a name that leads elsewhere on other systems: rename it"):
+        project.log("run").log_artifact("model", model)
+
+
+def test_a_folder_that_is_there_already_is_not_sent_again(s3_server, s3, tmp_path):
+    url, options = s3
+    folder = fill(tmp_path / "large", {f"{number}.bin": os.urandom(3_000_000) for number in range(3)})
+    first = Project(url, **options)
+    log(first, folder)
+    again = Project(url, **options)
+    assert len(again) == 1
+    s3_server.requests()
+    log(again, folder, "second")
+    sent = [path for method, path in s3_server.requests() if method in {"PUT", "POST"}]
+    assert len(sent) == 1
+    assert contents(Project(url, mode="r", **options)["second"].load_artifact("model")) == contents(folder)

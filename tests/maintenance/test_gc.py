@@ -1,6 +1,7 @@
 """Collecting garbage: what nobody needs goes, and nothing else, whoever saves meanwhile."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -651,3 +652,104 @@ def test_a_value_that_cannot_be_written_again_is_not_saved_as_something_else(pro
     monkeypatch.setattr(old._journal, "append", late)
     with pytest.raises(SaveError, match="artifact"):
         log(old, value(), "second", handler="json")
+
+
+def test_points_that_were_collected_before_they_were_named_are_not_called_saved(project, monkeypatch):
+    monkeypatch.setattr("lazytrack.series.writer._FEW", 2)
+    real, times, append, done = naming.micros, [0], project._journal.append, []
+    monkeypatch.setattr(naming, "micros", lambda: real() + times[0])
+    exp = project.log("run")
+    for step in range(5):
+        exp.log_metric("loss", 1.0, step=step)
+
+    def late(*args, **kwargs):
+        if not done:
+            done.append(True)
+            times[0] += 13 * HOUR * 10**6
+            for path in kept(project):
+                Path(project.folder, path).unlink()
+        return append(*args, **kwargs)
+
+    monkeypatch.setattr(project._journal, "append", late)
+    with pytest.raises(SaveError, match="the history of run"):
+        project.save()
+    project.save()
+    assert Project(project.fpath)["run"].history("loss").step == list(range(5))
+    assert project.fsck() == []
+
+
+def test_a_merge_that_brings_a_collected_file_back_names_a_copy(project, storage, tmp_path):
+    exp = log(project, LARGE)
+    shutil.copytree(project.dir, tmp_path / "copy")
+    before = path_of(exp)
+    project.delete("exp")
+    project.save()
+    storage.pass_by(2 * DAY, project)
+    assert len(project.gc(dry_run=False).going) == 1
+    condemn = {"record": condemned.RECORD, "set": {condemned.CONDEMNED + before: True}}
+    target = Project(tmp_path / "target")
+    target.save()
+    target._journal.append([condemn], by="x")
+    target.merge(Project(tmp_path / "copy")).save()
+    again = Project(target.fpath)
+    assert path_of(again["exp"]) != before
+    assert again["exp"].load_artifact("it") == LARGE
+
+
+def test_what_was_collected_and_is_needed_again_is_no_obstacle(project, repository, storage, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    up = log(project, folder, "up", expiry="1s")
+    repository.log_artifact("model", folder, expiry="1s")
+    repository.log_artifact("model", [1])
+    repository.save()
+    storage.pass_by(3 * DAY, project, repository)
+    assert len(project.gc(dry_run=False).going) == 2
+    assert len(repository.gc(dry_run=False).going) == 2
+    down = log(project, [1], "down")
+    down.dependencies["up"] = up
+    repository.set_alias("model", "champion", 0)
+    with pytest.warns(StoreWarning, match="is gone"):
+        repository.save()
+    project.save()
+    for store in (project, repository):
+        assert store.gc(dry_run=False).obstacles == []
+        assert store.fsck() == []
+
+
+def test_where_there_is_nothing_nothing_is_made(tmp_path):
+    for kind in (Project, Repository):
+        store = kind(tmp_path / "none")
+        for look in (store.gc, store.fsck, lambda store=store: store.gc(dry_run=False)):
+            with pytest.raises(FileNotFoundError, match=r"there is no (project|repository) at .*none"):
+                look()
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_past_is_not_looked_after(project):
+    log(project, [1])
+    past = project.as_of(naming.now() - timedelta(days=1))
+    for look in (past.gc, past.fsck):
+        with pytest.raises(ReadOnlyError, match="as it was"):
+            look()
+
+
+def test_a_version_that_a_release_means_is_not_deleted(repository):
+    for number in range(2):
+        repository.log_artifact("model", number)
+    repository.save()
+    release = create_release(Repository(repository.fpath, mode="r"), "v1")
+    Path(repository.dir, "releases.json").write_text(dumps([release]))
+    with pytest.raises(ValueError, match="version 1 of artifact 'model' is in release 'v1'"):
+        repository.delete("model", 1)
+    repository.delete("model", 0)
+    repository.save()
+
+
+def test_what_is_young_is_told_in_a_line(project):
+    exp = log(project, [1])
+    exp.log_artifact("it", [2], overwrite=True)
+    project.save()
+    assert "1 more, 3 bytes, are younger than 24 hours: they may go later" in str(project.gc())
+    assert repr(project.gc()) == str(project.gc())

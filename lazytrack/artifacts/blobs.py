@@ -234,7 +234,7 @@ class Blobs:
         """
         check_path(stored.path, ARTIFACTS)
         while True:
-            with Progress(f"loading {what.removeprefix('artifact ')}", size=stored.size) as progress:
+            with Progress("loading " + what.removeprefix("artifact ").strip("'"), size=stored.size) as progress:
                 raw = self.open(stored.path, what, told=progress.add_bytes)
             with contextlib.ExitStack() as closing:
                 closing.enter_context(raw)

@@ -233,7 +233,7 @@ class Blobs:
             When the record points out of the store.
         """
         check_path(stored.path, ARTIFACTS)
-        while True:
+        for is_last in (False, True):
             with Progress("loading " + what.removeprefix("artifact ").strip("'"), size=stored.size) as progress:
                 raw = self.open(stored.path, what, told=progress.add_bytes)
             with contextlib.ExitStack() as closing:
@@ -242,9 +242,10 @@ class Blobs:
                     closing.pop_all()
                     raw.seek(0)
                     return raw
-            # A copy that is kept nearer may be of a time when the file was damaged; it is dropped once.
-            if not self.forget(stored.path):
-                raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
+            # A copy that is kept nearer may be of a time when the file was damaged: it is dropped, and fetched once more.
+            if not self.forget(stored.path) or is_last:
+                break
+        raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))
 
     def open(self, path: str, what: str, *, told: Callable[[int], None] | None = None) -> IO[bytes]:
         """Open a file for reading; `what` names its artifact in errors.

@@ -242,7 +242,7 @@ class Blobs:
                     closing.pop_all()
                     raw.seek(0)
                     return raw
-            # A copy that is kept nearer may be of a time when the file was damaged: it is dropped, and fetched once more.
+            # A copy that is kept nearer may be of a time when the file was damaged: it is fetched once more.
             if not self.forget(stored.path) or is_last:
                 break
         raise ArtifactLoadError(_altered(what, self.where(stored.path), found, stored.sha256))

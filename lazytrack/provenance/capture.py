@@ -155,10 +155,10 @@ _lock = threading.Lock()
 def begin() -> Capture | None:
     """Begin the capture of this process, if it has not begun, and return it; None where it is turned off."""
     global _capture  # noqa: PLW0603  (a process has one environment)
-    if _capture is not None:
-        return _capture
     if os.environ.get(SWITCH, "1") == "0":
         return None
+    if _capture is not None:
+        return _capture
     with _lock:
         if _capture is None:
             capture = Capture()

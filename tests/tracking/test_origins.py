@@ -162,6 +162,10 @@ def test_it_can_be_turned_off(checkout, tmp_path, monkeypatch):
     assert exp.environment is None
     assert not Path(project.folder, "environments").exists()
     assert capture._capture is None
+    monkeypatch.setenv(capture.SWITCH, "1")
+    assert logged(project, "on").environment is not None
+    monkeypatch.setenv(capture.SWITCH, "0")
+    assert logged(project, "off").environment is None
 
 
 def test_what_was_not_run_here_is_not_said_to_be(checkout, tmp_path):

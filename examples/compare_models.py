@@ -76,8 +76,9 @@ def show(folder: Path, test_x: np.ndarray, test_y: np.ndarray) -> None:
     model = best.load_artifact("model")
     again = roc_auc_score(test_y, model.predict_proba(test_x)[:, 1])
     console.print(f"The best model, {best.name}, loaded back from its file scores auc {again:.4f}.\n")
-    console.print(f"It ran on Python {best.environment.python}, {best.platform.cpu_model}, from {origin_of(best)};")
-    console.print(f"[bold]print(Project('{folder}').reproduce('{best.short_slug}'))[/bold] is how to bring it back.\n")
+    if best.environment is not None:  # LAZYTRACK_PROVENANCE=0 turns that off
+        console.print(f"It ran on Python {best.environment.python}, {best.platform.cpu_model}, from {origin_of(best)}.")
+        console.print(f"Bring it back: [bold]print(Project('{folder}').reproduce('{best.short_slug}'))[/bold]\n")
     console.print(tree_of(folder))
     console.print(f"\nAll of it is plain: try  cat {folder}/project/log/*.json | python -m json.tool --json-lines")
 

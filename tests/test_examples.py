@@ -1,5 +1,6 @@
 """The examples run in an empty folder, each as a user starts it, and say what they promise."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SAY = {
-    "compare_models.py": ["gradient boosting", "auc"],
+    "compare_models.py": ["gradient boosting", "auc", "Bring it back:"],
     "quickstart.py": ["completed", "{'approve': 0.7, 'review': 0.4}"],
     "killed_and_resumed.py": [
         "killed: status running",
@@ -34,6 +35,7 @@ def test_an_example_runs_and_says_what_it_promises(example, tmp_path):
         text=True,
         cwd=tmp_path,
         timeout=300,
+        env={**os.environ, "LAZYTRACK_PROVENANCE": "1"},
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert [words for words in SAY[example] if words not in done.stdout] == [], done.stdout

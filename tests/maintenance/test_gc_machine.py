@@ -57,6 +57,8 @@ class History(RuleBasedStateMachine):
         self.projects, self.repositories = {}, {}
         for who in ("first", "second"):
             self.reopen(who)
+        self.projects["first"].save()
+        self.repositories["first"].save()
         self.experiments: dict[str, dict[str, Version]] = {}
         self.versions: dict[int, Version] = {}
         self.aliases: dict[str, int] = {}

@@ -141,11 +141,19 @@ class Capture(threading.Thread):
 def take(folder: str) -> Snapshot:
     """Take a snapshot now."""
     # Loaded by the thread that needs them: they take longer to load than a whole experiment to save.
-    from lazytrack.provenance import git  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    from lazytrack.provenance import environment, git, probing  # noqa: PLC0415
     from lazytrack.provenance.metadata import EnvironmentMetadata, PlatformMetadata  # noqa: PLC0415
 
     found, diff = git.look(folder)
-    return Snapshot(platform=PlatformMetadata(), environment=EnvironmentMetadata(git=found), diff=diff)
+    here = Path(folder)  # the program may have gone elsewhere since
+    with_what = EnvironmentMetadata(
+        git=found,
+        root=probing.ask("the root", lambda: environment.root(here)),
+        lock_files=probing.ask("the lock files", lambda: environment.lock_files(here)),
+    )
+    return Snapshot(platform=PlatformMetadata(), environment=with_what, diff=diff)
 
 
 _capture: Capture | None = None
@@ -161,10 +169,11 @@ def begin() -> Capture | None:
         return _capture
     with _lock:
         if _capture is None:
-            capture = Capture()
             try:
+                capture = Capture()
                 capture.start()
-            except RuntimeError:  # the interpreter ends, or the system is full
+            except (OSError, RuntimeError) as error:  # the working folder is gone; the interpreter ends
+                _log.debug("nothing is known of this process's environment: %s", error)
                 return None
             _capture = capture
     return _capture

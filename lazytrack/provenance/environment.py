@@ -45,9 +45,9 @@ def command() -> str | None:
     return line if len(line) <= LONGEST_COMMAND else line[: LONGEST_COMMAND - 1] + "…"
 
 
-def root() -> Path:
-    """Return the top of the checkout this process works in; elsewhere the working folder."""
-    here = Path.cwd()
+def root(folder: Path | None = None) -> Path:
+    """Return the top of the checkout that `folder` lies in; elsewhere `folder`, which is by default the working one."""
+    here = Path.cwd() if folder is None else folder
     return git.top(here) or here
 
 
@@ -122,9 +122,10 @@ def conda() -> list[tuple[str, str, str]] | None:
 # --- lock files ---
 
 
-def lock_files() -> list[LockFile]:
-    """Return the lock files of the folders from the working folder up to the root."""
-    here, top = Path(os.path.realpath(Path.cwd())), Path(os.path.realpath(root()))
+def lock_files(folder: Path | None = None) -> list[LockFile]:
+    """Return the lock files of the folders from `folder`, by default the working folder, up to the root."""
+    here = Path(os.path.realpath(Path.cwd() if folder is None else folder))
+    top = Path(os.path.realpath(root(here)))
     folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
     found = (_locks_in(folder, top) for folder in folders)
     return sorted((lock for locks in found for lock in locks), key=lambda lock: lock.name)

@@ -289,3 +289,30 @@ def test_it_is_kept_on_every_filesystem(request, kind, checkout):
     assert again["run"].environment.packages
     assert len({exp._scalars["environment"] for exp in again.experiments}) == 1
     assert len(project._journal.files.names("environments")) == 2
+
+
+def test_a_working_folder_that_is_gone_stops_no_run(checkout, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    try:
+        gone.rmdir()
+    except OSError:
+        pytest.skip("a working folder cannot be removed here")
+    logged(project := Project(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    assert reopened(project).metrics == {"auc": 0.9}
+
+
+def test_it_is_told_of_the_folder_that_the_run_began_in(checkout, tmp_path, monkeypatch):
+    (checkout / "requirements.txt").write_text("attrs\n")
+    real = capture.take
+
+    def take(folder):
+        os.chdir(tmp_path)  # as the program may do while the snapshot is taken
+        return real(folder)
+
+    monkeypatch.setattr(capture, "take", take)
+    exp = logged(Project(tmp_path / "store"))
+    assert exp.environment.root == checkout
+    assert [file.name for file in exp.environment.lock_files] == ["requirements.txt"]

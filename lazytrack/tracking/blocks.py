@@ -1,5 +1,6 @@
 """Steps of a plain script: blocks of an experiment that are recorded with how they went and what they logged."""
 
+import contextlib
 import contextvars
 import traceback
 import warnings
@@ -72,7 +73,7 @@ class Blocks(Origins):
         for key, record in {**stored, **mine}.items():
             try:
                 found.append(self._step_of(key, record))
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, RecursionError) as error:
                 what = f"step {key!r} of {self.slug} makes no sense and is left out: {error}"
                 warnings.warn(what, StoreWarning, stacklevel=2)
         return sorted(found, key=lambda step: (naming.iso(step.start_time) if step.start_time else "~", step.unique_id))
@@ -113,7 +114,22 @@ class Blocks(Origins):
     def _watch(self, *, opened: bool) -> None:
         """Have each field that is noted told to the block that is running, as long as one is."""
         self._open_blocks += 1 if opened else -1
-        self._ledger.watch = _tell_block if self._open_blocks else None
+        self._ledger.watch = self._tell_block if self._open_blocks else None
+
+    def _tell_block(self, field: str) -> None:
+        block = self._running_block()
+        if block is not None and not field.startswith((STEPS, *_OF_THE_STORE)):
+            block._logged[field] = None
+
+    def _running_block(self) -> "StepBlock | None":
+        """Return the innermost block of this experiment that this thread or task is in.
+
+        Blocks of other experiments may be within it, and a task may outlive the block that it was begun in.
+        """
+        block = _active.get()
+        while block is not None and not (block._experiment is self and block._is_open):
+            block = block._outer
+        return block
 
 
 class StepBlock:
@@ -135,12 +151,14 @@ class StepBlock:
         self._record: dict[str, Any] = {}
         self._metadata: dict[str, Any] = {}
         self._logged: dict[str, None] = {}
+        self._outer: StepBlock | None = None
         self._token: contextvars.Token[StepBlock | None] | None = None
 
     def __enter__(self) -> Self:
         if self._record:
             raise RuntimeError(f"step {self.name!r} has begun already: exp.step({self.name!r}) makes another one")
-        experiment, outer = self._experiment, _active.get()
+        experiment = self._experiment
+        outer = experiment._running_block()
         with experiment._ledger.lock:
             experiment._ledger.check()
             key = experiment._free_key(self.name)
@@ -154,10 +172,11 @@ class StepBlock:
                 "cacheable": True,  # so that its state tells how it went
                 "start_time": naming.iso(naming.now()),
             }
-            if outer is not None and outer._experiment is experiment:
+            if outer is not None:
                 self._record["parent"] = outer.key
             experiment._blocks[key] = self
             experiment._watch(opened=True)
+        self._outer = _active.get()
         self._token = _active.set(self)
         return self
 
@@ -165,10 +184,13 @@ class StepBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
-            _active.reset(self._token)
+            with contextlib.suppress(ValueError):  # it ends in another thread or task than it began in
+                _active.reset(self._token)
             self._token = None
         experiment = self._experiment
         with experiment._ledger.lock:
+            if not self._is_open:
+                return
             experiment._watch(opened=False)
             if experiment._ledger.refusal is not None:  # it was deleted meanwhile, which says nothing of the block
                 return
@@ -176,6 +198,10 @@ class StepBlock:
             self._record["end_time"] = naming.iso(naming.now())
             if error is not None:
                 self._record["error"] = told(error)
+
+    @property
+    def _is_open(self) -> bool:
+        return bool(self._record) and "end_time" not in self._record
 
     @property
     def info(self) -> "StepInfo":
@@ -226,12 +252,6 @@ class StepBlock:
 
     def __repr__(self) -> str:
         return f"StepBlock({self.name!r})"
-
-
-def _tell_block(field: str) -> None:
-    block = _active.get()
-    if block is not None and not field.startswith((STEPS, *_OF_THE_STORE)):
-        block._logged[field] = None
 
 
 _OF_THE_STORE = ("series.", "writers.", "heartbeats.", "platform", "environment", "last_updated")

@@ -241,3 +241,54 @@ def test_logging_after_the_last_block_notes_nothing_for_it(project):
         assert exp._ledger.watch is None
         exp.log_metric("auc", 1)
     assert exp.steps[0].logged is None
+
+
+def test_blocks_of_several_experiments_are_apart(project):
+    one, other = project.log("one"), project.log("other")
+    with one.step("outer"), other.step("between"):
+        one.log_metric("mine", 1)
+        other.log_metric("others", 2)
+        with one.step("inner"):
+            one.log_metric("deep", 3)
+    assert [(s.step_name, s.parent, s.logged) for s in one.steps] == [
+        ("outer", None, ["metrics.mine"]),
+        ("inner", "outer", ["metrics.deep"]),
+    ]
+    assert [(s.step_name, s.parent, s.logged) for s in other.steps] == [("between", None, ["metrics.others"])]
+
+
+def test_a_block_may_end_in_another_thread(project):
+    exp = project.log("run")
+    block = exp.step("far")
+    thread = threading.Thread(target=block.__enter__)
+    thread.start()
+    thread.join()
+    block.__exit__(None, None, None)
+    assert block.info.state is StepState.COMPLETED
+    assert exp._ledger.watch is None
+
+
+def test_what_ends_twice_or_never_began_changes_nothing(project):
+    exp = project.log("run")
+    exp.step("never").__exit__(None, None, None)
+    with exp.step("outer"):
+        with exp.step("inner") as inner:
+            pass
+        inner.__exit__(None, None, None)
+        exp.log_metric("auc", 1)
+    assert [(s.step_name, s.logged) for s in exp.steps] == [("outer", ["metrics.auc"]), ("inner", None)]
+    assert exp._ledger.watch is None
+
+
+def test_a_step_that_is_nested_too_deep_hides_no_other(project):
+    deep: list = []
+    for _ in range(900):
+        deep = [deep]
+    with project.log("run") as exp:
+        with exp.step("good"):
+            pass
+        with exp.step("bad") as bad:
+            pass
+    bad._record["unknown"] = deep
+    with pytest.warns(StoreWarning, match="'bad' of .* makes no sense"):
+        assert [step.step_name for step in exp.steps] == ["good"]

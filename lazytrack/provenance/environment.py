@@ -145,7 +145,7 @@ def _lock(path: Path, top: Path) -> LockFile | None:
         return None
     data = path.read_bytes()
     return LockFile(
-        name=probing.legible(path.relative_to(top).as_posix()),
+        name=probing.legible(redact.redact(path.relative_to(top).as_posix())),
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         text=probing.ask(path.name, lambda: redact.redact(data.decode())) if len(data) <= LONGEST_TEXT else None,

@@ -107,7 +107,7 @@ def _with_submodules(difference: Difference) -> Difference:
         inner = probing.ask(f"what git tells of {path}", lambda place=place: _ask_git(place))  # type: ignore[misc]
         if inner is not None and inner.dirty:
             digest = None if inner.difference is None else inner.difference.digest()
-            changed.append(LeftOut(path=probing.legible(path), size=None, digest=digest))
+            changed.append(LeftOut(path=probing.legible(redact.redact(path)), size=None, digest=digest))
     return attrs.evolve(difference, uncompared=[*difference.uncompared, *changed])
 
 
@@ -165,7 +165,7 @@ def _describe(place: Checkout, state: _State | None, folder: Folder) -> GitMetad
     return GitMetadata(
         commit=commit,
         remote=None if remote is None else probing.legible(redact.redact_url(remote)),
-        branch=probing.legible(branch),
+        branch=None if branch is None else probing.legible(redact.redact(branch)),
         dirty=None if state is None else state.dirty,
         folder=None if place.top is None else probing.legible(here.relative_to(place.top).as_posix()),
         diff_digest=None if state is None or state.difference is None else state.difference.digest(),

@@ -248,7 +248,8 @@ def _name(top: Path, paths: Iterable[bytes]) -> list[LeftOut]:
             if size <= min(room, _LARGEST_DIGESTED):
                 room -= size
                 digest = probing.ask(f"the digest of {where}", lambda where=where: _digest(where))  # type: ignore[misc]
-        found.append(LeftOut(path=probing.legible(os.fsdecode(path)), size=size, digest=digest))
+        told = probing.legible(redact.redact(os.fsdecode(path)))
+        found.append(LeftOut(path=told, size=size, digest=digest))
     return found
 
 

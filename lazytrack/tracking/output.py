@@ -12,6 +12,8 @@ _PART = 64_000
 """Characters after which a further artifact begins: a save that has a line more does not write all of it again."""
 
 
+_LINE_ENDS = "\n\r "
+"""Where to begin a further artifact, best first. What shows how far it has come ends its lines without a line feed."""
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 
 
@@ -89,7 +91,8 @@ class Capture:
 
 def _end_of_part(text: str) -> int:
     """Return where to begin a further artifact: not within a line, nor within a private key."""
-    end = text.rfind("\n", _PART // 2, _PART) + 1 or _PART
+    ends = (text.rfind(sign, _PART // 2, _PART) + 1 for sign in _LINE_ENDS)
+    end = next(filter(None, ends), _PART)
     key = text.rfind(_KEY_BEGINS, _PART // 2, end)
     return key if key > 0 and text.find(_KEY_ENDS, key, end) < 0 else end
 

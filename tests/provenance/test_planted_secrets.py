@@ -69,9 +69,29 @@ def run(folder, store, token, password):
     return project
 
 
+def test_no_secret_is_in_a_name(tmp_path, monkeypatch):
+    token = "ghp_" + "a1B2" * 9
+    (tmp_path / "checkout").mkdir()
+    monkeypatch.chdir(tmp_path / "checkout")
+    git("init", "-q", "-b", f"try/{token}", cwd=".")
+    Path(f"requirements-{token}.txt").write_text("attrs\n")
+    Path(f"{token}.bin").write_bytes(bytes(9_000_000))
+    Path(token).mkdir()
+    (Path(token) / "a.py").write_text("lr = 0.1\n")
+    monkeypatch.setenv(capture.SWITCH, "1")
+    monkeypatch.setattr(capture, "_capture", None)
+    project = Project(tmp_path / "store")
+    with project.log("run") as exp:
+        pass
+    project.save()
+    capture._capture.join()
+    assert exp.git.branch == "try/***"
+    assert_nowhere(tmp_path / "store", token)
+
+
 def assert_nowhere(store, *secrets):
     files = [path for path in Path(store).rglob("*") if path.is_file()]
-    assert len(files) > 5
+    assert len(files) >= 5
     for path in files:
         content = path.read_bytes()
         for secret in secrets:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +181,18 @@ def test_processes_that_print_at_once_keep_what_each_has_printed(project):
     assert stored(project).output == "both hear this\n" * 2
     late.finish()
     exp.finish()
+
+
+@pytest.mark.parametrize("sign", ["\r", " "])
+def test_a_part_does_not_end_within_a_token(project, sign):
+    token = "ghp_" + "a1B2" * 9
+    with project.log("run", capture=True) as exp:
+        sys.stdout.write(f"step{sign}" * 12_796 + f"{token}{sign}and more{sign}" * 2 + "\n")  # one line of 64,000
+    project.save()
+    files = [path.read_text() for path in Path(project.folder).rglob("output.txt")]
+    assert len(files) == 2
+    assert not any("ghp_" in text or "a1B2a1B2" in text for text in files)
+    assert exp.output.count("***") == 2
 
 
 def test_half_a_character_is_kept_as_well_as_can_be(project, monkeypatch):

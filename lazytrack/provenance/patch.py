@@ -111,8 +111,9 @@ class Difference:
             if (room := room - len(self.parts[number])) < 0:
                 break
             kept.add(number)
-        too_long = [_path_of(part) for number, part in enumerate(self.parts) if number not in kept]
-        left_out = sorted([*self.uncompared, *_name(self.top, too_long)], key=lambda item: item.path)
+        apart = sorted(_path_of(part) for number, part in enumerate(self.parts) if number not in kept)
+        named = _name(self.top, apart[:MAX_NAMED])  # that reads them
+        left_out = sorted([*self.uncompared, *named], key=lambda item: item.path)
         patch = b"".join(part for number, part in enumerate(self.parts) if number in kept)
         # Bytes that are no text go through as they are.
         text, redacted_hunks = redact.redact_diff(patch.decode("utf-8", "surrogateescape"))
@@ -121,7 +122,7 @@ class Difference:
             digest=self.digest(),
             redacted_hunks=redacted_hunks,
             left_out=left_out[:MAX_NAMED],
-            unnamed=len(left_out[MAX_NAMED:]),
+            unnamed=len(left_out[MAX_NAMED:]) + len(apart[MAX_NAMED:]),
         )
 
 

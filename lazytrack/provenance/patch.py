@@ -1,11 +1,13 @@
 """What differs from a commit, as a patch that ``git apply`` takes."""
 
+import base64
 import hashlib
 import os
 import re
 import shutil
 import stat
 import tempfile
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -45,6 +47,7 @@ _EMPTY_TREES = {
 """What there is before the first commit, by the length of the names of objects."""
 _HEADER = b"diff --git "
 _RENAMED = re.compile(rb"^rename to (.*)$", re.MULTILINE)
+_PACKED = re.compile(rb"^(?:literal|delta) [0-9]+\n((?:[A-Za-z][!-~]+\n)+)", re.MULTILINE)
 _ESCAPED = re.compile(rb"\\([0-7]{3}|.)")
 _ESCAPES = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
@@ -64,7 +67,8 @@ class Diff:
     redacted_hunks
         Where something was redacted: the patch does not apply there.
     left_out
-        Files that are not in the patch, in order; at most `MAX_NAMED` of them.
+        Files that are not in the patch, in order, as they are large, or packed with a secret in them; at most
+        `MAX_NAMED` of them.
     unnamed
         How many more were left out.
     """
@@ -104,10 +108,11 @@ class Difference:
     def within(self, max_bytes: int) -> Diff:
         """Return it without secrets and no longer than `max_bytes` before they were redacted; the shortest parts stay.
 
-        Source is short, and data long.
+        Source is short, and data long. Of what git takes for no text, a secret cannot be masked: it is left out.
         """
         kept, room = set(), max_bytes
-        for number in sorted(range(len(self.parts)), key=lambda number: len(self.parts[number])):
+        shown = [number for number, part in enumerate(self.parts) if not _hides_a_secret(self.top, part)]
+        for number in sorted(shown, key=lambda number: len(self.parts[number])):
             if (room := room - len(self.parts[number])) < 0:
                 break
             kept.add(number)
@@ -216,6 +221,25 @@ def _mode_now(top: Path, change: Change) -> str:
     if stat.S_ISDIR(mode):
         return SUBMODULE
     return "100755" if mode & stat.S_IXUSR else "100644"
+
+
+def _hides_a_secret(top: Path, part: bytes) -> bool:
+    """Tell whether a secret is in a file's patch where no one sees it: packed, as what git takes for no text.
+
+    Attributes can say that of any file, and UTF-16 looks like it.
+    """
+    if (begin := part.find(b"\nGIT binary patch\n")) < 0:
+        return False
+    contents = []
+    for packed in _PACKED.findall(part, begin):
+        lines = [base64.b85decode(line[1:]) for line in packed.splitlines()]
+        contents.append(zlib.decompressobj().decompress(b"".join(lines), _LARGEST_FILE))
+    path = top / os.fsdecode(_path_of(part))
+    if path.is_file() and not path.is_symlink():  # what is packed may only be what differs
+        with path.open("rb") as file:
+            contents.append(file.read(_LARGEST_FILE))
+    texts = (content.replace(b"\0", b"").decode("utf-8", "ignore") for content in contents)
+    return any(redact.redact(text) != text for text in texts)
 
 
 def _path_of(part: bytes) -> bytes:

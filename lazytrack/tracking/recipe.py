@@ -136,7 +136,7 @@ class _Making:
             self.obstacles.append(f"what was not committed held a secret, which was left out, in {hunk}")
         for file in about.get("left_out", ()):
             path = file.get("path") if isinstance(file, dict) else file
-            self.obstacles.append(f"what was not committed was too large to be kept: {path}")
+            self.obstacles.append(f"what was not committed was too large to be kept, or held a secret: {path}")
         if about.get("unnamed"):
             self.obstacles.append(f"{about['unnamed']} more files that were not committed are not kept")
         if about.get("not_text"):

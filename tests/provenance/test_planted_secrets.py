@@ -1,6 +1,7 @@
 """Secrets are planted wherever lazytrack looks by itself, and then looked for in every file of the store."""
 
 import base64
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from test_redact import passwords, token_of_some_kind
 
 from lazytrack import Project
 from lazytrack.provenance import capture, platform
+from lazytrack.provenance import git as git_room
 
 GIT = ["git", "-c", "user.email=dana@example.org", "-c", "user.name=dana"]
 KEY = "\n".join(
@@ -87,6 +89,28 @@ def test_no_secret_is_in_a_name(tmp_path, monkeypatch):
     capture._capture.join()
     assert exp.git.branch == "try/***"
     assert_nowhere(tmp_path / "store", token)
+
+
+def test_no_secret_is_packed_into_the_changes(tmp_path, monkeypatch):
+    token = "ghp_" + "a1B2" * 9
+    (tmp_path / "checkout").mkdir()
+    monkeypatch.chdir(tmp_path / "checkout")
+    git("init", "-q", cwd=".")
+    Path(".gitattributes").write_text("*.ipynb -diff\nchanged.* binary\n")
+    Path("changed.env").write_text("lr = 0.1\n" * 500)
+    Path("changed.txt").write_text(f"TOKEN={token}\n" + "lr = 0.1\n" * 500)
+    git("add", ".", cwd=".")
+    git("commit", "-q", "-m", "one", cwd=".")
+    Path("changed.env").write_text("lr = 0.1\n" * 200 + f"TOKEN={token}\n" + "lr = 0.1\n" * 300)
+    Path("changed.txt").write_text("lr = 0.1\n" * 500)
+    Path("nb.ipynb").write_text(f'{{"source": "{token}"}}\n')
+    Path("wide.env").write_bytes(f"TOKEN={token}\n".encode("utf-16"))
+    Path("model.pkl").write_bytes(pickle.dumps({"api_key": token, "x": bytes(9)}))
+    Path("fine.bin").write_bytes(bytes(99))
+    diff = git_room.uncommitted(".")
+    assert [file.path for file in diff.left_out] == ["changed.env", "changed.txt", "model.pkl", "nb.ipynb", "wide.env"]
+    assert all(file.digest for file in diff.left_out)
+    assert b"fine.bin" in diff.patch
 
 
 def assert_nowhere(store, *secrets):

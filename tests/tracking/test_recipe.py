@@ -86,7 +86,7 @@ def test_a_secret_in_the_changes_or_the_command_is_named_and_stops_the_script(ch
 def test_what_was_too_large_to_be_kept_is_named(checkout, tmp_path):
     (checkout / "jobs" / "large.bin").write_bytes(os.urandom(3_000_000))
     recipe = ran(checkout, tmp_path / "store").reproduce("run")
-    assert any("too large to be kept: jobs/large.bin" in obstacle for obstacle in recipe.obstacles)
+    assert any("too large to be kept, or held a secret: jobs/large.bin" in obstacle for obstacle in recipe.obstacles)
 
 
 def test_a_run_outside_of_any_checkout_says_so(tmp_path, checkout):

@@ -1,5 +1,7 @@
 """The one capture of a process: begun in the background, and shared by all that the process logs."""
 
+import contextlib
+import importlib
 import logging
 import os
 import threading
@@ -101,6 +103,12 @@ class Capture(threading.Thread):
 
     def run(self) -> None:
         """Take the snapshot, and tell who waits for it."""
+        # What libraries of remote storages run in pools of threads, they cannot run any more once these are closed, and
+        # that is the first thing the interpreter does at its end. What is registered later comes before it.
+        with contextlib.suppress(RuntimeError):  # the end has begun
+            importlib.import_module("concurrent.futures.thread")
+            if (register := getattr(threading, "_register_atexit", None)) is not None:
+                register(self.join)
         try:
             self.origin = Origin.of(take(self.folder))
         except Exception:  # noqa: BLE001  (no machine is so strange that a run may fail for it)

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lazytrack.errors import ReadOnlyError, RecordDeletedError
+from lazytrack.provenance import capture
 
 if TYPE_CHECKING:
     from lazytrack.tracking.experiment import Experiment
@@ -209,7 +210,9 @@ def what_ended_the_process() -> BaseException | None:
 
 def _others() -> list[threading.Thread]:
     """Return the threads that may go on logging when the main one has come to its end."""
-    alive = [thread for thread in threading.enumerate() if not thread.daemon and not isinstance(thread, Autosave)]
+    # The capture of where results come from logs nothing, and ends by itself.
+    ours = (Autosave, capture.Capture)
+    alive = [thread for thread in threading.enumerate() if not thread.daemon and not isinstance(thread, ours)]
     return [thread for thread in alive if thread is not threading.main_thread()]
 
 

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Origins(Record):
     """What of `Experiment` is where its results come from."""
 
-    __slots__ = ("_capture", "_origin")
+    __slots__ = ("_capture", "_is_told_later", "_origin")
 
     def _set_up(self, owner: Owner, slug: str, ledger: Ledger) -> None:
         super()._set_up(owner, slug, ledger)
@@ -36,6 +36,8 @@ class Origins(Record):
         """Of this process, as long as the experiment does not say what it has found."""
         self._origin: Origin | None = None
         """What it has found."""
+        self._is_told_later = False
+        """Whether what it finds is brought here without being asked for."""
 
     def _begin_capture(self) -> None:
         """Have the record say what this process runs on; that is found out in the background, once for a process."""
@@ -125,8 +127,10 @@ class Origins(Record):
         found = self._capture
         if found is None or self._ledger.refusal is not None:
             return
+        may_find_more = not found.is_over  # asked first: what is found from here on is told
         if (origin := found.wait()) is None:
-            if not found.is_over:
+            if may_find_more and not self._is_told_later:
+                self._is_told_later = True
                 found.when_done(_Later(self))
             return
         with self._ledger.lock:

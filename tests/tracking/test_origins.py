@@ -316,3 +316,67 @@ def test_it_is_told_of_the_folder_that_the_run_began_in(checkout, tmp_path, monk
     exp = logged(Project(tmp_path / "store"))
     assert exp.environment.root == checkout
     assert [file.name for file in exp.environment.lock_files] == ["requirements.txt"]
+
+
+def test_what_is_asked_for_again_and_again_is_told_once(checkout, tmp_path, monkeypatch):
+    go_on = threading.Event()
+    real = capture.take
+    monkeypatch.setattr(capture, "take", lambda folder: go_on.wait(30) and real(folder))
+    monkeypatch.setattr(capture, "PATIENCE_SECONDS", 0.01)
+    exp = logged(Project(tmp_path / "store"))
+    for _ in range(10):
+        assert exp.git is None
+    assert len(capture._capture._waiting) == 1
+    go_on.set()
+
+
+def test_what_is_found_just_after_the_wait_is_saved_all_the_same(checkout, tmp_path, monkeypatch):
+    go_on = threading.Event()
+    real_take, real_wait = capture.take, capture.Capture.wait
+    monkeypatch.setattr(capture, "take", lambda folder: go_on.wait(30) and real_take(folder))
+    monkeypatch.setattr(capture, "PATIENCE_SECONDS", 0.01)
+
+    def wait(found):
+        origin = real_wait(found)
+        go_on.set()
+        found._done.wait(30)
+        return origin
+
+    monkeypatch.setattr(capture.Capture, "wait", wait)
+    project = Project(tmp_path / "store")
+    logged(project)
+    assert reopened(project).environment.python
+
+
+ENDS = """
+import concurrent.futures.thread, sys, time
+from lazytrack import Project
+from lazytrack.provenance import capture
+from lazytrack.tracking import saving, transfers
+
+real_take, real_write = capture.take, transfers.write_files
+def take(folder):
+    time.sleep(2)
+    return real_take(folder)
+def write_files(*args):
+    if concurrent.futures.thread._shutdown:
+        raise RuntimeError("cannot schedule new futures after shutdown")  # as a library of a remote storage does
+    return real_write(*args)
+capture.take, capture.PATIENCE_SECONDS = take, 0.01
+saving.write_files = write_files
+project = Project(sys.argv[1])
+exp = project.log("run", autosave=float(sys.argv[2]) or None)
+project.save()
+exp.log_metric("late", 1.0)
+"""
+
+
+@pytest.mark.parametrize("autosave", ["0", "100"])
+def test_a_process_that_ends_before_it_is_known_saves_while_libraries_still_work(checkout, tmp_path, autosave):
+    command = [sys.executable, "-c", ENDS, tmp_path / "store", autosave]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    exp = Project(tmp_path / "store", mode="r")["run"]
+    assert exp.git.branch == "main"
+    if autosave != "0":
+        assert (exp.metrics, exp.status) == ({"late": 1.0}, "completed")

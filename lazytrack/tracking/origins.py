@@ -165,7 +165,8 @@ class _Later:
         experiment = self._experiment()
         if experiment is None:
             return
-        was_saved = experiment.slug in experiment._owner._journal
-        experiment._bring_origin()
-        if was_saved:
-            experiment._owner._save(only=experiment)
+        with experiment._owner._saving():  # a first save may be under way, which has taken its changes already
+            was_saved = experiment.slug in experiment._owner._journal
+            experiment._bring_origin()
+            if was_saved:
+                experiment._owner._save(only=experiment)

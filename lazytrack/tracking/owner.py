@@ -1,5 +1,6 @@
 """What an experiment belongs to: the place of a project, and what is known of its records."""
 
+import contextlib
 import functools
 import math
 import os
@@ -186,6 +187,10 @@ class Owner:
 
     def _capturing_ends(self, experiment: "Record") -> None:
         """Take note that an experiment keeps what is printed no more."""
+
+    def _saving(self) -> contextlib.AbstractContextManager[object]:
+        """Wait for a save that is under way, and have none begin meanwhile, but by this thread."""
+        return contextlib.nullcontext()
 
     def _save(self, only: "Record | None" = None) -> None:
         """Save what was enlisted, or one experiment."""

@@ -1,5 +1,6 @@
 """A project: a folder of experiments, opened for reading, adding or editing."""
 
+import contextlib
 import copy
 import os
 import warnings
@@ -241,6 +242,9 @@ class Project(Upkeep):
         with self._lock:
             if experiment.slug not in self._doomed:
                 self._dirty[experiment.slug] = experiment
+
+    def _saving(self) -> contextlib.AbstractContextManager[object]:
+        return self._save_lock
 
     def _save(self, only: Record | None = None) -> None:
         with self._save_lock:

@@ -13,6 +13,7 @@ from lazytrack import Experiment, Project
 from lazytrack.errors import FormatError, LazytrackError
 from lazytrack.provenance import capture, env_diff
 from lazytrack.provenance import git as git_room
+from lazytrack.tracking import saving
 
 GIT = ["git", "-c", "user.email=dana@example.org", "-c", "user.name=dana"]
 
@@ -380,3 +381,22 @@ def test_a_process_that_ends_before_it_is_known_saves_while_libraries_still_work
     assert exp.git.branch == "main"
     if autosave != "0":
         assert (exp.metrics, exp.status) == ({"late": 1.0}, "completed")
+
+
+def test_what_is_found_during_the_first_save_is_saved_all_the_same(checkout, tmp_path, monkeypatch):
+    go_on = threading.Event()
+    real_take, real_write = capture.take, saving.write_files
+
+    def write_files(*args):
+        go_on.set()
+        if threading.current_thread() is not capture._capture:
+            capture._capture.join(1.0)  # it tells, and has to wait
+        return real_write(*args)
+
+    monkeypatch.setattr(capture, "take", lambda folder: go_on.wait(30) and real_take(folder))
+    monkeypatch.setattr(capture, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(saving, "write_files", write_files)
+    project = Project(tmp_path / "store")
+    logged(project)
+    capture._capture.join()
+    assert reopened(project).environment.python

@@ -1,6 +1,7 @@
 """How to bring a run back: the commands that check out its code, make its environment, and run it again.
 
-What a record says may be a stranger's: whatever goes into a command is quoted, and has the form that it should have.
+A script is piped to a shell, and what it is made of a stranger may have written. So each word of a record is quoted, or
+has the one form it may have; none is taken for an option; and what is only told stays on the line of its comment.
 """
 
 import posixpath
@@ -8,7 +9,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -29,14 +30,11 @@ _VENV = "../environment"
 """Beside the checkout, which stays as it was."""
 _PYTHON = f"{_VENV}/bin/python"
 _INSTALL = f"{_PYTHON} -m pip install --quiet --no-deps"
-
-
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_MINOR = re.compile(r"\d+\.\d+")
-_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
-_URL = re.compile(r"[a-z][a-z0-9+]*://[^\s-]\S*")
-_NO_REMOTE = re.compile(r"-|[A-Za-z0-9+.]+::")
-"""What git would take for an option, or for a program to run."""
+_COMMIT = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_MINOR = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}(?![0-9])")
+_PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]*==[A-Za-z0-9][\w.!+-]*", re.ASCII)
+_RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
+"""How a remote begins that git reads by a program of that name."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,16 +60,18 @@ class Recipe:
     notes: Sequence[str]
 
     def __str__(self) -> str:
-        lines = [_comment(f"how to bring back {self.slug}"), "set -eu"]
-        lines += [_comment(f"note: {note}") for note in self.notes]
-        lines += [_comment(f"it cannot be brought back as it was: {obstacle}") for obstacle in self.obstacles]
+        lines = [f"# how to bring back {_in_line(self.slug)}", "set -eu"]
+        lines += [f"# note: {_in_line(note)}" for note in self.notes]
+        for obstacle in self.obstacles:
+            lines += [f"# it cannot be brought back as it was: {_in_line(obstacle)}"]
         if self.obstacles:
             lines += ["exit 1", "# what could be done:"]
         return "\n".join([*lines, *self.commands])
 
 
-def _comment(text: str) -> str:
-    return "# " + "".join(letter if letter.isprintable() else "?" for letter in text)
+def _in_line(text: str) -> str:
+    """Return a text as a terminal shows it on one line, with everything else spelled out."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def recipe_of(experiment: "Experiment") -> Recipe:
@@ -93,7 +93,13 @@ def recipe_of(experiment: "Experiment") -> Recipe:
     making.apply_diff()
     making.make_environment()
     making.run()
+    making.look_through()
     return Recipe(slug=experiment.slug, commands=making.commands, obstacles=making.obstacles, notes=making.notes)
+
+
+def _items(value: object) -> list[Any]:
+    """Return a list of the record; a stranger may have written anything there."""
+    return value if isinstance(value, list) else []
 
 
 @attrs.define(eq=False)
@@ -111,18 +117,20 @@ class _Making:
         if git is None:
             self.obstacles.append(f"it ran outside of any git checkout, in {self.environment.root}")
             return
-        if git.commit is None or not _COMMIT.fullmatch(git.commit):
-            self.obstacles.append("its checkout had no commit yet" if git.commit is None else "its commit is none")
+        if git.commit is None:
+            self.obstacles.append("its checkout had no commit yet")
+            return
+        if not _COMMIT.fullmatch(git.commit):
+            self.obstacles.append(f"{git.commit!r:.80} is no commit")
             return
         source = git.remote or str(self.environment.root)
         if _HIDDEN in source:
             self.notes.append("the remote was recorded without its credentials: git asks for them, or has them")
             source = source.replace(f"{_HIDDEN}@", "").replace(f":{_HIDDEN}", "")
-        if _NO_REMOTE.match(source):
-            self.obstacles.append(f"the remote {source!r} is none that is cloned unseen")
-            return
         if git.remote is None:
             self.notes.append(f"the checkout had no remote: {source} is on the machine it ran on")
+        if _RUNS_A_PROGRAM.match(source):
+            self.obstacles.append(f"git would run a program to read {source}")
         self.commands += [
             f"git clone -- {shlex.quote(source)} {_FOLDER}",
             f"cd {_FOLDER}",
@@ -132,9 +140,9 @@ class _Making:
     def apply_diff(self) -> None:
         about = self.experiment._scalars.get("uncommitted")
         about = about if isinstance(about, dict) else {}
-        for hunk in about.get("redacted", ()):
+        for hunk in _items(about.get("redacted")):
             self.obstacles.append(f"what was not committed held a secret, which was left out, in {hunk}")
-        for file in about.get("left_out", ()):
+        for file in _items(about.get("left_out")):
             path = file.get("path") if isinstance(file, dict) else file
             self.obstacles.append(f"what was not committed was too large to be kept, or held a secret: {path}")
         if about.get("unnamed"):
@@ -159,19 +167,17 @@ class _Making:
             self.commands.append(f"git apply {shlex.quote(path)}")
 
     def make_environment(self) -> None:
-        python = self.environment.python or "3"
-        minor = ".".join(python.split(".")[:2])
-        if not _MINOR.fullmatch(minor):
-            self.obstacles.append("the version of its Python is not known")
-            return
-        self.commands.append(f"python{minor} -m venv {_VENV}")
+        minor = _MINOR.match(self.environment.python or "")
+        if minor is None:
+            self.notes.append(f"which Python it ran with is not known: {self.environment.python}")
+        self.commands.append(f"python{minor.group() if minor else 3} -m venv {_VENV}")
         sources = self.environment.sources or {}
         packages = [(n, v) for n, v in self.environment.packages or [] if n not in {"pip", "setuptools", "wheel"}]
         pinned = [f"{name}=={version}" for name, version in packages if name not in sources]
-        if odd := [line for line in pinned if not _REQUIREMENT.fullmatch(line)]:
-            self.obstacles.append(f"there is no installing of {', '.join(odd)}")
-            pinned = [line for line in pinned if line not in odd]
-        if pinned:
+        for line in pinned:
+            if not _PACKAGE.fullmatch(line):
+                self.obstacles.append(f"{line!r:.80} is no package of an index")
+        if pinned := [line for line in pinned if _PACKAGE.fullmatch(line)]:
             lines = "\n".join(pinned)
             self.commands.append(f"cat > {_REQUIREMENTS} <<'END'\n{lines}\nEND")
             self.commands.append(f"{_INSTALL} -r {_REQUIREMENTS}")
@@ -188,26 +194,32 @@ class _Making:
         """Install a package that came from no index."""
         is_editable = source.endswith(_EDITABLE)
         source = source.removesuffix(_EDITABLE).removeprefix("file://")
-        path = source.replace("\\", "/")
-        if _URL.fullmatch(source):
+        if "://" in source:
             if _HIDDEN in source:
                 self.obstacles.append(f"package {name} came from {source}, whose credentials are not kept")
-            self.commands.append(f"{_INSTALL} {shlex.quote(source)}")
-        elif f"{path}/".startswith(f"{root}/"):
+            self.commands.append(f"{_INSTALL} -- {shlex.quote(source)}")
+            return
+        path = source.replace("\\", "/")
+        if f"{path}/".startswith(f"{root}/"):
             option = "-e " if is_editable else ""
             self.commands.append(f"{_INSTALL} {option}{shlex.quote('./' + path[len(root) + 1 :])}")
-        elif path.startswith("/"):
-            self.notes.append(f"package {name} was installed from {path}, on the machine it ran on")
-            self.commands.append(f"{_INSTALL} {shlex.quote(path)}")
         else:
-            self.obstacles.append(f"package {name} came from {source}, which cannot be reached from here")
+            self.notes.append(f"package {name} was installed from {path}, on the machine it ran on")
+            self.commands.append(f"{_INSTALL} -- {shlex.quote(path)}")
 
     def run(self) -> None:
         command = self.environment.command
         if not command:
             self.obstacles.append("its command is not known: it ran in a notebook, or in a program of its own")
             return
-        words = shlex.split(command)
+        if command.endswith("…"):
+            self.obstacles.append("its command was too long to be kept")
+            return
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            self.obstacles.append(f"its command makes no sense: {error}")
+            return
         if len(words) < 2 or words[1] in {"-", "-i", "-c"} or "ipykernel_launcher" in command:  # noqa: PLR2004
             self.obstacles.append("it ran in a notebook, or was typed in: its command alone does not bring it back")
         if any(_HIDDEN in word for word in words):
@@ -216,10 +228,21 @@ class _Making:
             words[0] = _PYTHON
         git = self.environment.git
         folder = "." if git is None or git.folder is None else git.folder
+        if folder.startswith(("-", "/")) or ".." in folder.split("/"):
+            self.obstacles.append(f"it ran in {folder}, which is no folder of the checkout")
+            return
         words = [self._here(word, folder) for word in words]
         if folder != ".":
-            self.commands.append(f"cd -- {shlex.quote(folder)}")
-        self.commands.append(shlex.join(words))
+            self.commands.append(f"cd {shlex.quote(folder)}")
+        line = shlex.join(words)
+        if words and "=" in words[0] and line.startswith(words[0]):  # a shell would take it for a variable
+            line = f"'{words[0]}'{line[len(words[0]) :]}"
+        self.commands.append(line)
+
+    def look_through(self) -> None:
+        """Tell of commands that a terminal would not show as they are."""
+        if any(not sign.isprintable() and sign not in "\n\t" for command in self.commands for sign in command):
+            self.obstacles.append("its commands hold characters that a terminal does not show: look at them first")
 
     def _here(self, word: str, folder: str) -> str:
         """Return a word of the command with paths as they are in the new checkout and environment."""

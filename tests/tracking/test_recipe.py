@@ -1,6 +1,7 @@
 """Bringing a run back: the commands do it, and where they cannot, they say so and stop."""
 
 import hashlib
+import json
 import os
 import shlex
 import subprocess
@@ -60,7 +61,7 @@ def test_the_commands_are_told_in_order(checkout, tmp_path):
         "cd reproduced",
         f"git checkout --quiet {commit}",
     ]
-    assert recipe.commands[-2:] == ["cd -- jobs", f"../../environment/bin/python train.py {tmp_path / 'store'}"]
+    assert recipe.commands[-2:] == ["cd jobs", f"../../environment/bin/python train.py {tmp_path / 'store'}"]
     assert recipe.obstacles == []
     assert any("had no remote" in note for note in recipe.notes)
     script = str(recipe)
@@ -134,7 +135,86 @@ def test_who_logged_without_it_is_told(tmp_path, monkeypatch):
         project.reproduce("other")
 
 
-EVIL = [
+EVIL = "x\ntouch PWNED\n#"
+"""What ends a comment, and a line."""
+
+
+def strangers(store, *, environment=None, **fields):
+    """Make a store of one experiment that says of its origin what a stranger wrote, and return it."""
+    project = Project(store, mode="w+")
+    project.log("run")
+    project.save()
+    said = {"python": "3.11.7", "packages": [["attrs", "25.3.0"]], **(environment or {})}
+    content = codec.dumps({"format": "lazytrack/1", "kind": "environment", "environment": said})
+    digest = hashlib.sha256(content).hexdigest()
+    folder = Path(store) / "project" / "environments"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{digest}.json").write_bytes(content)
+    git = {"commit": "a" * 40, "remote": "https://example.org/x.git", "dirty": False, "folder": "."}
+    origin = {"environment": digest, "root": "/home/x", "command": "python train.py", "git": git}
+    for path in (Path(store) / "project" / "log").iterdir():
+        document = json.loads(path.read_text())
+        for patch in document["patches"]:
+            patch["set"] = {f: v for f, v in patch["set"].items() if not f.startswith("artifacts.")} | origin | fields
+        path.write_text(json.dumps(document))
+    return Project(store, mode="r")
+
+
+@pytest.mark.parametrize(
+    ("environment", "fields"),
+    [
+        ({"python": "3; touch PWNED; #.1"}, {}),
+        ({"packages": [["attrs", "1\nEND\ntouch PWNED\ncat <<'END'"]]}, {}),
+        ({"packages": [["--index-url=http://evil.example/ attrs", "1"]]}, {}),
+        ({"lock_files": [{"name": EVIL, "size": 1, "sha256": "0"}]}, {}),
+        ({"lock_files": [{"name": "a\x1b[2K\rtouch", "size": 1, "sha256": "0"}]}, {}),
+        ({"sources": {EVIL: "/elsewhere"}}, {}),
+        ({"sources": {"attrs": "--index-url=http://evil.example"}}, {}),
+        ({}, {"git": None, "root": EVIL}),
+        ({}, {"git": {"commit": "a" * 40}, "root": EVIL}),
+        ({}, {"git": {"commit": "a" * 40, "remote": "--upload-pack=touch PWNED;"}}),
+        ({}, {"git": {"commit": "a" * 40, "remote": "ext::sh -c touch% PWNED"}}),
+        ({}, {"git": {"commit": "--orphan=x", "remote": "https://example.org/x.git"}}),
+        ({}, {"git": {"commit": "a" * 40, "remote": "https://example.org/x.git", "folder": "../../.."}}),
+        ({}, {"git": {"commit": "a" * 40, "remote": "https://example.org/x.git", "folder": "-P"}}),
+        ({}, {"uncommitted": {"redacted": [EVIL]}}),
+        ({}, {"uncommitted": {"left_out": [{"path": EVIL}, EVIL]}}),
+        ({}, {"uncommitted": {"unnamed": EVIL}}),
+        ({}, {"uncommitted": {"redacted": 5, "left_out": 5}}),
+        ({}, {"command": "python -c 'not closed"}),
+        ({}, {"command": "  "}),
+        ({}, {"command": "PATH=. touch PWNED"}),
+        ({}, {"command": "python '\x1b[8m'"}),
+    ],
+)
+def test_a_strangers_script_runs_what_it_shows_and_nothing_else(tmp_path, environment, fields):
+    script = str(strangers(tmp_path / "store", environment=environment, **fields).reproduce("run"))
+    programs, place = tmp_path / "bin", tmp_path / "place"
+    programs.mkdir()
+    place.mkdir()
+    # Programs of these names that only say how they were called; all else is not found.
+    log = tmp_path / "called"
+    for name in ("git", "python3", "python3.11", "cat", "touch"):
+        says = f'printf "%s|" "${{0##*/}}" "$@" >> {log}; echo >> {log}'
+        (programs / name).write_text(f"#!/bin/sh\n{says}\n[ $1 != clone ] || /bin/mkdir reproduced\n")
+        (programs / name).chmod(0o755)
+    subprocess.run(["/bin/sh"], input=script.encode(), check=False, cwd=place, env={"PATH": str(programs)})
+    called = log.read_text() if log.exists() else ""
+    assert "touch|" not in called
+    assert "|--upload-pack" not in called or "clone|--|--upload-pack" in called
+    assert "|--orphan" not in called
+    told = [line for line in script.splitlines() if line.startswith("# ")]
+    assert all(sign.isprintable() for line in told for sign in line)
+    if "\x1b" in script:
+        assert "a terminal does not show" in script
+
+
+def test_a_command_that_was_too_long_to_be_kept_is_an_obstacle(checkout, tmp_path):
+    recipe = ran(checkout, tmp_path / "store", arguments=["it is " * 4000]).reproduce("run")
+    assert "its command was too long to be kept" in recipe.obstacles
+
+
+TEMPLATES = [
     "$(touch {0})",
     "`touch {0}`",
     "'; touch {0}; '",
@@ -149,7 +229,7 @@ EVIL = [
 ]
 
 
-@pytest.mark.parametrize("template", EVIL)
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_a_strangers_record_gets_nothing_into_the_shell(checkout, tmp_path, template):
     marker = tmp_path / "marker"
     evil = template.format(marker)

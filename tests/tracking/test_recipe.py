@@ -264,7 +264,7 @@ def test_a_strangers_record_gets_nothing_into_the_shell(checkout, tmp_path, temp
         folder = tmp_path / naming.unique()
         folder.mkdir()
         (folder / "bin").mkdir()
-        for program in ("git", "python3.11", "python", "pip"):  # which do nothing, whatever they are given
+        for program in ("git", "python3.11", "python3", "python", "pip"):  # which do nothing, whatever they are given
             (folder / "bin" / program).write_text("#!/bin/sh\nexit 0\n")
             (folder / "bin" / program).chmod(0o755)
         script = str(recipe).replace("exit 1", "true").replace("set -eu", "set +e")

@@ -80,7 +80,7 @@ def accepts(annotation: Any, value: Any) -> bool:
         return any(type(value) is type(member) and value == member for member in arguments)
     if origin is type:
         wanted = bare(arguments[0])
-        return isinstance(value, type) and (not isinstance(wanted, type) or issubclass(value, wanted))
+        return isinstance(value, type) and (wanted is Any or not isinstance(wanted, type) or issubclass(value, wanted))
     kind = annotation if origin is None else origin
     if typing.is_typeddict(kind):
         return isinstance(value, dict)
@@ -142,7 +142,7 @@ class Coercer:
     def _validate(self) -> Callable[[Any], Any] | None:
         """What coerces; None where isinstance is all that can be asked."""
         from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415  (as above)
-        from pydantic.errors import PydanticSchemaGenerationError  # noqa: PLC0415  (as above)
+        from pydantic.errors import PydanticUserError  # noqa: PLC0415  (as above)
 
         annotation = bare(self.annotation)
         origin = typing.get_origin(annotation)
@@ -150,11 +150,13 @@ class Coercer:
             return None
         try:
             return TypeAdapter(self.annotation).validate_python
-        except PydanticSchemaGenerationError:
+        except PydanticUserError:  # a type that it does not know, or not for this version of Python
             if isinstance(annotation if origin is None else origin, type) and not _is_container(origin):
                 return None
-            # Somewhere in it there is a type that pydantic does not know.
+        try:  # somewhere in it there is such a type
             return TypeAdapter(self.annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python
+        except PydanticUserError:
+            return None
 
 
 def describe(annotation: Any) -> str:
@@ -170,7 +172,7 @@ def describe(annotation: Any) -> str:
 
 def show(value: Any) -> str:
     """Return a value as a message tells it: its type, and shortly what it is."""
-    return "None" if value is None else f"{describe(type(value))} {reprlib.repr(value)}"
+    return "None" if value is None else f"{describe(type(value))} {' '.join(reprlib.repr(value).split())}"
 
 
 def _is_union(origin: Any) -> bool:

@@ -56,7 +56,8 @@ class Input:
         except ValueError as error:
             more = f" ({error})" if str(error) else ""
             raise StepInterfaceError(
-                f"step {step!r}, argument {self.name!r}: expected {describe(self.annotation)}, found {show(value)}{more}"
+                f"step {step!r}, argument {self.name!r}: expected {describe(self.annotation)}, found {show(value)}"
+                + more
             ) from error
 
 

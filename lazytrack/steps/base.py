@@ -41,7 +41,7 @@ class BaseStep(abc.ABC):
     def _make(self, options: Mapping[str, Any], names: Mapping[str, Any] = _NO_NAMES) -> None:
         """Read what there is to the step, then configure it; for `names` see `read_interface`."""
         given = options.get("name")
-        step = given if isinstance(given, str) else self._default_name
+        step = given if isinstance(given, str) and given.strip() else self._default_name
         self._read(step, names)
         self._configuration = StepConfiguration().changed(check_options(options, step, self._interface))
 

@@ -140,7 +140,7 @@ def test_outputs_are_checked_by_isinstance_and_stay_what_they_are(annotation, go
     for value in good:
         assert interface.outputs_in(value, "s")["output"] is value
     for value in bad:
-        with pytest.raises(StepInterfaceError, match="step 's', output 'output': expected .*, found "):
+        with pytest.raises(StepInterfaceError, match=r"step 's', output 'output': expected .*, found "):
             interface.outputs_in(value, "s")
 
 
@@ -235,7 +235,7 @@ def test_types_that_pydantic_does_not_know_are_checked_by_isinstance():
         (npt.NDArray[np.float64], [0.0]),
         (list[npt.NDArray[np.float64]], 1),
     ]:
-        with pytest.raises(StepInterfaceError, match="step 's', argument 'x': expected .*, found "):
+        with pytest.raises(StepInterfaceError, match=r"step 's', argument 'x': expected .*, found "):
             taking(annotation).coerce(value, "s")
 
 
@@ -264,7 +264,7 @@ def test_a_value_whose_repr_raises_is_refused_all_the_same():
         def __repr__(self):
             raise RuntimeError
 
-    with pytest.raises(StepInterfaceError, match="expected int, found .*Shy"):
+    with pytest.raises(StepInterfaceError, match=r"expected int, found .*Shy"):
         taking(int).coerce(Shy(), "s")
 
 

@@ -118,7 +118,7 @@ def test_parameters_are_what_json_holds_or_stands_for(value, plain):
     ],
 )
 def test_what_json_cannot_hold_is_refused_or_else_an_artifact(value):
-    with pytest.raises(StepInterfaceError, match="^step 'takes', argument 'x': .* JSON cannot hold it: .*Artifact"):
+    with pytest.raises(StepInterfaceError, match=r"^step 'takes', argument 'x': .* JSON cannot hold it: .*Artifact"):
         one(value)
     found = one(value, others_are_artifacts=True)
     assert found.artifacts["x"] is value

@@ -170,7 +170,7 @@ class StepConfiguration:
         """
         if merge:
             options = {name: merged(getattr(self, name), option) for name, option in options.items()}
-            if self.secrets and options.get("secrets"):
+            if self.secrets is not None and options.get("secrets") is not None:
                 options["secrets"] = list(dict.fromkeys([*self.secrets, *options["secrets"]]))
         return attrs.evolve(self, **options)
 

@@ -21,7 +21,7 @@ def load(rows: int = 3) -> Annotated[pd.DataFrame, "table"]:
     parameters=dict(slope=1.0),  # noqa: C408
 )
 # a comment that belongs to neither
-def train(table: pd.DataFrame, slope: float) -> Tuple[Annotated[dict, "model"], Annotated[float, "error"]]:  # noqa: UP006
+def train(table: pd.DataFrame, slope: float) -> Tuple[Annotated[dict, "model"], float]:  # noqa: UP006
     return {"slope": slope}, float(abs(table.y - slope * table.x).mean())
 
 

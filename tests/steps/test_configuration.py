@@ -263,6 +263,7 @@ def test_dicts_are_merged_at_any_depth_and_secrets_are_added_once():
     ).configuration
     assert second.settings == {"resources": {"cpu_count": 4, "gpu_count": 1}, "x": {"y": {"a": 1, "b": 2}}}
     assert second.secrets == ["a", "b", "c"]
+    assert first.with_options(secrets=[]).configuration.secrets == ["a", "b"]
     assert second.environment == {"A": "1", "B": "2"}
     assert second.output_materializers == {"model": ["pickle"], "output_1": ["json"]}
 

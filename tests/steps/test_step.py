@@ -198,7 +198,7 @@ def test_a_copy_is_configured_on_its_own(original, copied):
 
 # --- source ---
 
-TRAIN = """def train(table: pd.DataFrame, slope: float) -> Tuple[Annotated[dict, "model"], Annotated[float, "error"]]:  # noqa: UP006
+TRAIN = """def train(table: pd.DataFrame, slope: float) -> Tuple[Annotated[dict, "model"], float]:  # noqa: UP006
     return {"slope": slope}, float(abs(table.y - slope * table.x).mean())
 """
 

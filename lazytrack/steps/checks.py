@@ -82,7 +82,7 @@ def _environment(option: Any, what: str) -> dict[str, str]:
 
 
 def _secrets(option: Any, what: str) -> list[str]:
-    if not isinstance(option, (list, tuple, set, frozenset)):
+    if not isinstance(option, (list, tuple)):
         raise TypeError(f"{what} must be a list of names, not {option!r}")
     names = [str(item) if type(item).__name__ == "UUID" else item for item in option]
     return list(dict.fromkeys(_text(name, f"each of {what}") for name in names))

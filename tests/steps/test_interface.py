@@ -132,6 +132,8 @@ def test_outputs_that_cannot_be_told_apart_are_refused_when_made(annotation, tol
         (OneOf, [1, "1"], [1.0]),
         (Rate, [1.0, 1], ["1"]),
         (Sized, [1, None], []),
+        (typing.LiteralString, ["a", 1], []),
+        (Annotated[None, "output"], [None], [0]),
         (Any, [1, None], []),
     ],
 )
@@ -146,10 +148,13 @@ def test_outputs_are_checked_by_isinstance_and_stay_what_they_are(annotation, go
 
 def test_an_alias_of_a_type_means_that_type():
     class Alias:  # as `type Alias = list[int]` makes one from Python 3.12 on
-        __value__ = list[int]
+        def __init__(self, value):
+            self.__value__ = value
 
-    assert accepts(Alias(), [1])
-    assert not accepts(Alias(), 1)
+    assert accepts(Alias(list[int]), [1])
+    assert not accepts(Alias(list[int]), 1)
+    assert accepts(Alias(None), None)
+    assert not accepts(Alias(None), 1)
 
 
 def test_errors_of_outputs_name_step_output_expected_and_found():

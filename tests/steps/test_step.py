@@ -3,6 +3,7 @@
 import ast
 import copy
 import functools
+import importlib
 import linecache
 import os
 import pickle
@@ -295,6 +296,24 @@ def test_a_file_that_is_edited_later_does_not_change_the_source_of_what_runs(tmp
     assert edited_steps.edited.source_code == "def edited():\n    return 1\n"
 
 
+def test_a_module_that_is_loaded_again_has_its_new_source(tmp_path, monkeypatch):
+    file = tmp_path / "reloaded_steps.py"
+    text = "from lazytrack.steps import step\n@step\ndef reloaded():\n    return 1\n"
+    file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    import reloaded_steps  # noqa: PLC0415  (it was just written)
+
+    file.write_text(text.replace("return 1", "return 1 + 1"))
+    importlib.reload(reloaded_steps)
+    assert reloaded_steps.reloaded.source_code == "def reloaded():\n    return 1 + 1\n"
+
+
+def test_a_step_that_is_not_in_its_file_is_told(monkeypatch):
+    monkeypatch.setitem(linecache.cache, "other.py", (1, None, ["one = 1\n"], "other.py"))
+    with pytest.raises(OSError, match=r"source of cell cannot be found: it is not in other.py, line 1"):
+        executed("other.py")[0].source_code  # noqa: B018
+
+
 def test_a_file_that_is_no_python_is_told(monkeypatch):
     monkeypatch.setitem(linecache.cache, "magic.py", (1, None, ["%magic\n", *CELL.splitlines(keepends=True)], "magic"))
     with pytest.raises(OSError, match=r"magic.py is no Python"):
@@ -340,6 +359,15 @@ def test_a_step_that_is_configured_otherwise_keeps_that():
     assert there.entrypoint is made.entrypoint
     assert len(there.call_entrypoint()) == 5
     assert declared_steps.load.name == "load"
+
+
+def test_a_step_of_a_module_that_was_configured_since_keeps_that(monkeypatch):
+    load = declared_steps.load
+    monkeypatch.setattr(load, "_configuration", load.with_options(enable_cache=False).configuration)
+    data = pickle.dumps(load)
+    monkeypatch.undo()  # as in another process, where the module was only imported
+    assert load.enable_cache is None
+    assert pickle.loads(data).enable_cache is False
 
 
 def test_a_step_of_a_plain_function_pickles_with_the_function():

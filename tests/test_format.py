@@ -126,6 +126,7 @@ def test_every_file_of_folders_references_and_collections_matches_the_schema_of_
 def test_every_file_of_where_results_come_from_matches_the_schema_of_the_page(tmp_path, monkeypatch):
     monkeypatch.setenv(capture.SWITCH, "1")
     monkeypatch.setattr(capture, "_capture", None)
+    monkeypatch.setattr(capture, "PATIENCE_SECONDS", 60)  # the machine may be busy
     folder = tmp_path / "checkout"
     folder.mkdir()
     subprocess.run(["git", "init", "-q", folder], check=True)

@@ -22,6 +22,8 @@ SWITCH = "LAZYTRACK_PROVENANCE"
 """The environment variable that turns it off when it is ``0``."""
 PATIENCE_SECONDS = 1.0
 """How long the first save of a process waits for it."""
+DEADLINE_SECONDS = 15.0
+"""How long all programs together may take that are asked; a process that ends waits for them."""
 _log = logging.getLogger(__name__)
 
 
@@ -106,10 +108,11 @@ class Capture(threading.Thread):
         # What libraries of remote storages run in pools of threads, they cannot run any more once these are closed, and
         # that is the first thing the interpreter does at its end. What is registered later comes before it.
         with contextlib.suppress(RuntimeError):  # the end has begun
-            importlib.import_module("concurrent.futures.thread")
+            _load("concurrent.futures.thread")
             if (register := getattr(threading, "_register_atexit", None)) is not None:
                 register(self.join)
         try:
+            _load(*(f"lazytrack.provenance.{room}" for room in _ROOMS))
             self.origin = Origin.of(take(self.folder))
         except Exception:  # noqa: BLE001  (no machine is so strange that a run may fail for it)
             _log.debug("nothing is known of this process's environment", exc_info=True)
@@ -154,6 +157,7 @@ def take(folder: str) -> Snapshot:
     from lazytrack.provenance import environment, git, probing  # noqa: PLC0415
     from lazytrack.provenance.metadata import EnvironmentMetadata, PlatformMetadata  # noqa: PLC0415
 
+    probing.give_up_after(DEADLINE_SECONDS)
     found, diff = git.look(folder)
     here = Path(folder)  # the program may have gone elsewhere since
     with_what = EnvironmentMetadata(
@@ -164,8 +168,35 @@ def take(folder: str) -> Snapshot:
     return Snapshot(platform=PlatformMetadata(), environment=with_what, diff=diff)
 
 
+def _load(*names: str) -> None:
+    """Import modules, so that no process is forked in the middle of it.
+
+    A child inherits the lock of each module that another thread is importing, and would wait for it for ever.
+    """
+    with _loading:
+        for name in names:
+            importlib.import_module(name)
+
+
 _capture: Capture | None = None
 _lock = threading.Lock()
+_loading = threading.Lock()
+_ROOMS = ("git", "environment", "platform", "metadata")
+_PATIENCE_OF_FORKS = 5.0
+_is_held = False
+"""Whether a fork that is under way keeps the capture from importing."""
+
+
+def _hold() -> None:
+    global _is_held  # noqa: PLW0603
+    _is_held = _loading.acquire(timeout=_PATIENCE_OF_FORKS)
+
+
+def _let_go() -> None:
+    global _is_held  # noqa: PLW0603
+    if _is_held:
+        _is_held = False
+        _loading.release()
 
 
 def begin() -> Capture | None:
@@ -189,11 +220,11 @@ def begin() -> Capture | None:
 
 def _forget() -> None:
     """Begin anew in a forked child, where the thread does not exist; what it has taken holds there too."""
-    global _capture, _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    global _capture, _lock, _loading, _is_held  # noqa: PLW0603
+    _lock, _loading, _is_held = threading.Lock(), threading.Lock(), False
     if _capture is not None and _capture.origin is None:
         _capture = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_forget)

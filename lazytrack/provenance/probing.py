@@ -4,6 +4,8 @@ import logging
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,8 @@ Answer = TypeVar("Answer")
 
 TIMEOUT_SECONDS = 10.0
 """A program that has not answered by then is ended."""
+_LEAST_SECONDS = 0.1
+_limit = threading.local()
 
 
 def ask(what: str, probe: Callable[[], Answer]) -> Answer | None:
@@ -53,6 +57,11 @@ def _legible(value: Any) -> Any:
             return value
 
 
+def give_up_after(seconds: float) -> None:
+    """Have the programs that this thread asks from now on end by then, all of them together."""
+    _limit.end = time.monotonic() + seconds
+
+
 def program(name: str) -> str | None:
     """Return the path of a program, as ``PATH`` says; None where there is none.
 
@@ -81,6 +90,8 @@ def run(
     subprocess.SubprocessError
         When it fails, or has not answered in `timeout` seconds.
     """
+    if (end := getattr(_limit, "end", None)) is not None:
+        timeout = min(timeout, max(end - time.monotonic(), _LEAST_SECONDS))
     try:
         return subprocess.run(  # noqa: S603  (a list of words: no shell reads them)
             command,

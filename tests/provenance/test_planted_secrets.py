@@ -129,6 +129,7 @@ def test_planted_secrets_are_nowhere_in_the_store(checkout, token, password):
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as store:
         patched.setenv(capture.SWITCH, "1")
         patched.setattr(capture, "_capture", None)
+        patched.setattr(capture, "PATIENCE_SECONDS", 60)
         patched.chdir(checkout)
         patched.setattr(sys, "orig_argv", ["python", "train.py", "--api-key", password, f"--hub-token={token}"])
         plant(checkout, token, password)

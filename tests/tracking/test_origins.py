@@ -23,6 +23,7 @@ def _anew(monkeypatch):
     """Have each test take the snapshot of a process of its own."""
     monkeypatch.setenv(capture.SWITCH, "1")
     monkeypatch.setattr(capture, "_capture", None)
+    monkeypatch.setattr(capture, "PATIENCE_SECONDS", 60)  # the machine may be busy
     yield
     if (begun := capture._capture) is not None:
         begun.join()
@@ -400,3 +401,35 @@ def test_what_is_found_during_the_first_save_is_saved_all_the_same(checkout, tmp
     logged(project)
     capture._capture.join()
     assert reopened(project).environment.python
+
+
+FORKS = """
+import os, sys
+from lazytrack import Project
+project = Project(sys.argv[1])
+project.log("x")
+pid = os.fork()
+if pid == 0:
+    import importlib.metadata, subprocess, csv, tempfile, platform
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_a_fork_in_the_middle_of_it_hangs_nobody(checkout, tmp_path):
+    for number in range(10):
+        command = [sys.executable, "-W", "ignore", "-c", FORKS, tmp_path / str(number)]
+        subprocess.run(command, check=True, timeout=60)
+
+
+def test_programs_that_hang_keep_no_process_for_long(checkout, tmp_path, monkeypatch):
+    monkeypatch.setattr(capture, "DEADLINE_SECONDS", 0.5)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("git", "nvidia-smi", "rocm-smi"):
+        (folder / name).write_text("#!/bin/sh\nexec sleep 60\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    exp = logged(Project(tmp_path / "store"))
+    assert exp.git.branch == "main"  # read by hand
+    assert exp.environment.python

@@ -42,10 +42,18 @@ class Shelf(Blobs):
     def know(self, stored: StoredFile) -> None:
         """Take note that a record names this file; whether it is what the record says is found out when it matters."""
         super().know(stored)
-        if stored.size >= _LARGE_BYTES:
-            self._large.update(stored.path.split("/")[1:3])  # the artifact's name, and perhaps its owner's
+        self._note_if_large(stored)
         if stored.parts is not None:
             self._manifests[stored.path] = stored
+
+    def is_there(self, stored: StoredFile) -> None:
+        """Take note that this process has written a file."""
+        super().is_there(stored)
+        self._note_if_large(stored)
+
+    def _note_if_large(self, stored: StoredFile) -> None:
+        if stored.size >= _LARGE_BYTES:
+            self._large.update(stored.path.split("/")[1:3])  # the artifact's name, and perhaps its owner's
 
     # --- writing ---
 

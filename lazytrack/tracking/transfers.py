@@ -32,7 +32,7 @@ class Outcome:
 
     written: list[tuple[Artifact, Named]] = attrs.Factory(list)
     copies: list[Named] = attrs.Factory(list)
-    """Files that patches of other projects name, and that were here already."""
+    """Files that patches of other projects name."""
     points: list[tuple[Ledger, Taken, Written]] = attrs.Factory(list)
     copied: list[StoredFile] = attrs.Factory(list)
     left: list[Patch] = attrs.Factory(list)

@@ -350,3 +350,19 @@ def test_a_folder_that_is_there_already_is_not_sent_again(s3_server, s3, tmp_pat
     sent = [path for method, path in s3_server.requests() if method in {"PUT", "POST"}]
     assert len(sent) == 1
     assert contents(Project(url, mode="r", **options)["second"].load_artifact("model")) == contents(folder)
+
+
+def test_a_large_file_that_this_project_wrote_itself_is_not_sent_again(s3_server, s3):
+    url, options = s3
+    project = Project(url, **options)
+    content = os.urandom(40_000_000)
+    sent = []
+    for name in ("first", "second"):
+        with project.log(name) as exp:
+            exp.log_artifact("data", content, handler="bytes")
+        s3_server.requests()
+        project.save()
+        sent.append([path for method, path in s3_server.requests() if method in {"PUT", "POST"}])
+
+    assert any("/artifacts/" in path for path in sent[0])
+    assert not any("/artifacts/" in path for path in sent[1])

@@ -261,6 +261,7 @@ def test_any_text_beside_a_secret_name_is_masked_in_json_however_deeply_it_is_wi
 @given(anything)
 @example("it's")
 @example('a"b')
+@example("A=")
 def test_any_text_beside_a_secret_name_is_masked_in_what_python_shows_of_a_dict(value):
     shown = redact(repr({"password": value, "lr": 1}))
     assert eval(shown) == {"password": "***", "lr": 1}

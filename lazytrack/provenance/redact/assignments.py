@@ -25,7 +25,8 @@ _ESCAPE = re.compile(r"(?<=\\)[nrtbf]|(?<=[\[;])[0-9]{1,3}m")
 _LINE_BEGINS = frozenset({"", "-", "export", "set", "ENV", "-e", "--env", "+"})
 
 _ANNOTATION = re.compile(
-    r"[\"']?[A-Za-z_][A-Za-z_.]*+(?:\[[^\]\n=]{0,80}\]+)?[\"']?(?: ?\| ?[A-Za-z_.]{1,80}){0,4}"
+    r"(?:[A-Za-z_][A-Za-z_.]*+(?:\[[^\]\n=]{0,80}\]+)?|(?P<quote>[\"'])[A-Za-z_][\w.\[\], |]{0,100}+(?P=quote))"
+    r"(?: ?\| ?[A-Za-z_.]{1,80}){0,4}"
     r"(?:[ \t]++=|=(?=[\"']))[ \t]*+(?!=)"
 )
 """A type between a name and its value."""

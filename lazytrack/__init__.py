@@ -6,16 +6,60 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lazytrack.files.cache import Cache
     from lazytrack.repository import Repository
+    from lazytrack.steps import (
+        CachePolicy,
+        ExternalArtifact,
+        GroupInfo,
+        StepRetryConfig,
+        current_experiment,
+        get_step_context,
+        log_metadata,
+        pipeline,
+        step,
+        unmapped,
+    )
     from lazytrack.tracking import Experiment, Project, Test
 
     __version__: str
 
-__all__ = ["Cache", "Experiment", "Project", "Repository", "Test", "__version__"]
+__all__ = [
+    "Cache",
+    "CachePolicy",
+    "Experiment",
+    "ExternalArtifact",
+    "GroupInfo",
+    "Project",
+    "Repository",
+    "StepRetryConfig",
+    "Test",
+    "__version__",
+    "current_experiment",
+    "get_step_context",
+    "log_metadata",
+    "pipeline",
+    "step",
+    "unmapped",
+]
 
 _HOMES = {
     "Cache": "lazytrack.files.cache",
     "Repository": "lazytrack.repository",
     **dict.fromkeys(("Experiment", "Project", "Test"), "lazytrack.tracking"),
+    **dict.fromkeys(
+        (
+            "CachePolicy",
+            "ExternalArtifact",
+            "GroupInfo",
+            "StepRetryConfig",
+            "current_experiment",
+            "get_step_context",
+            "log_metadata",
+            "pipeline",
+            "step",
+            "unmapped",
+        ),
+        "lazytrack.steps",
+    ),
 }
 
 

@@ -14,7 +14,24 @@ def run(code):
 
 
 def test_the_public_names_are_these():
-    assert lazytrack.__all__ == ["Cache", "Experiment", "Project", "Repository", "Test", "__version__"]
+    assert lazytrack.__all__ == [
+        "Cache",
+        "CachePolicy",
+        "Experiment",
+        "ExternalArtifact",
+        "GroupInfo",
+        "Project",
+        "Repository",
+        "StepRetryConfig",
+        "Test",
+        "__version__",
+        "current_experiment",
+        "get_step_context",
+        "log_metadata",
+        "pipeline",
+        "step",
+        "unmapped",
+    ]
     assert dir(lazytrack) == lazytrack.__all__
     assert all(getattr(lazytrack, name) is not None for name in lazytrack.__all__)
 

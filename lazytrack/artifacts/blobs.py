@@ -210,6 +210,22 @@ class Blobs:
         self.is_there(fresh)
         return fresh
 
+    def is_missing(self, path: str, size: int) -> bool:
+        """Tell whether a file is gone, has another size, or is about to be collected; its bytes are not read.
+
+        Raises
+        ------
+        OSError
+            When the storage does not say.
+        """
+        if self._is_condemned(path):
+            return True
+        try:
+            found = self._files.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        return size not in {UNKNOWN, found.size}
+
     def exists(self, path: str) -> bool:
         """Tell whether there is a file of that name."""
         try:

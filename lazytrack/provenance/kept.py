@@ -14,6 +14,9 @@ from lazytrack.journal import FORMAT
 
 FOLDER = "environments"
 KINDS = ("platform", "environment")
+"""What a record, or a step, names such a file for."""
+SOURCE = "source"
+"""What a step alone names one for: its code."""
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _OF_THE_RUN = {"environment": ("command", "root", "git"), "platform": ("job",)}
 """What of them differs from run to run: that is in the record."""
@@ -58,13 +61,19 @@ def divide(kind: str, record: Mapping[str, Any]) -> tuple[Shared, dict[str, Any]
     """
     own = {key: record[key] for key in _OF_THE_RUN[kind] if record.get(key) is not None}
     shared = {key: value for key, value in record.items() if key not in _OF_THE_RUN[kind] and value is not None}
-    content = codec.dumps({"format": FORMAT, "kind": kind, kind: shared})
-    return Shared(hashlib.sha256(content).hexdigest(), content, shared), own
+    return file_of(kind, shared), own
+
+
+def file_of(kind: str, said: dict[str, Any]) -> Shared:
+    """Return the file that says this, as JSON, of a kind."""
+    content = codec.dumps({"format": FORMAT, "kind": kind, kind: said})
+    return Shared(hashlib.sha256(content).hexdigest(), content, said)
 
 
 def digests_in(field: str, value: Any) -> list[str]:
-    """Return the digests in a field of a record: of a platform, an environment, or a step that has both."""
-    found = [value] if field in KINDS else [value.get(kind) for kind in KINDS] if isinstance(value, dict) else []
+    """Return the digests in a field of a record: of a platform, an environment, or a step that has both, and code."""
+    of_a_step = (*KINDS, SOURCE)
+    found = [value] if field in KINDS else [value.get(kind) for kind in of_a_step] if isinstance(value, dict) else []
     return [digest for digest in found if isinstance(digest, str) and _DIGEST.fullmatch(digest)]
 
 

@@ -138,6 +138,9 @@ class Coercer:
         except ValidationError as error:
             raise ValueError(_reasons(error)) from error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Coercer, (self.annotation,)  # what pydantic makes of it does not travel
+
     @functools.cached_property
     def _validate(self) -> Callable[[Any], Any] | None:
         """What coerces; None where isinstance is all that can be asked."""

@@ -1,16 +1,21 @@
-"""What every step is: an entrypoint with an interface and a configuration, which can be called without a run."""
+"""What every step is: an entrypoint with an interface and a configuration, which can be called, in a run or without."""
 
 import abc
 import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from lazytrack.steps.configuration import StepConfiguration
+from lazytrack.steps.context import run_here, step_here
 from lazytrack.steps.interface import StepInterface, read_interface
 from lazytrack.steps.options import Options, check_options
 from lazytrack.steps.parameters import gather
 from lazytrack.steps.source import source_of
+
+if TYPE_CHECKING:
+    from lazytrack.steps.handles import MapResultsFuture, StepFuture
+    from lazytrack.steps.run import Run
 
 _NO_NAMES: Mapping[str, Any] = MappingProxyType({})
 _READ_ANEW = ("_interface", "_source", "source_code")
@@ -146,6 +151,84 @@ class BaseStep(abc.ABC):
         returned = self._interface.call(self.entrypoint, values)
         self._interface.outputs_in(returned, self.name)
         return returned
+
+    def __call__(self, *args: Any, id: str | None = None, after: Any = None, **kwargs: Any) -> Any:
+        """Run the step.
+
+        In the body of a pipeline it runs now, and the handle of its output is returned: `.load()` gives the value. In
+        another step it is a plain call of the entrypoint. Elsewhere it is a run of its own, which is recorded in the
+        active project, and the value is returned.
+
+        Parameters
+        ----------
+        id
+            What the run calls this call; by default the name of the step, and ``<name>_2`` and so on.
+        after
+            What has to end before: ids, handles, futures, results of maps, or lists of them.
+
+        Returns
+        -------
+        object
+            Of several outputs a tuple, of none None.
+
+        Raises
+        ------
+        StepInterfaceError
+            When an argument is not as declared, before anything runs.
+        Exception
+            What the step raises.
+        """
+        if step_here.get() is not None:
+            return self.call_entrypoint(*args, **kwargs)
+        run = run_here.get()
+        if run is not None:
+            return run.call(self, args, kwargs, id=id, after=after)
+        if after is not None:
+            raise RuntimeError(f"step {self.name!r}: after= is for calls in the body of a pipeline")
+        from lazytrack.steps.alone import call_alone  # noqa: PLC0415  (what runs steps is loaded when one runs)
+
+        return call_alone(self, args, kwargs, id=id)
+
+    def submit(self, *args: Any, id: str | None = None, after: Any = None, **kwargs: Any) -> "StepFuture":
+        """Have the step run while the body of the pipeline goes on; arguments may be futures.
+
+        Raises
+        ------
+        RuntimeError
+            When this is not the body of a pipeline.
+        StepInterfaceError
+            When an argument is not as declared, before anything runs.
+        """
+        return self._run_for("submit").submit(self, args, kwargs, id=id, after=after)
+
+    def map(self, *args: Any, after: Any = None, **kwargs: Any) -> "MapResultsFuture":
+        """Have the step run for each item of its arguments: the first of each together, the second, and so on.
+
+        Mapped over are lists and tuples, outputs that are some, lists of handles or futures, and results of other
+        maps. Everything else is given to each call, and so is what is marked by `unmapped`.
+
+        Raises
+        ------
+        ValueError
+            When the lengths differ, or there is nothing to map over.
+        RuntimeError
+            When this is not the body of a pipeline.
+        """
+        return self._run_for("map").map(self, args, kwargs, after=after, crossed=False)
+
+    def product(self, *args: Any, after: Any = None, **kwargs: Any) -> "MapResultsFuture":
+        """Have the step run for each combination of items of its arguments, the leftmost varying slowest; see `map`."""
+        return self._run_for("product").map(self, args, kwargs, after=after, crossed=True)
+
+    def _run_for(self, what: str) -> "Run":
+        run = run_here.get()
+        if run is None or step_here.get() is not None:
+            where = "a running step" if step_here.get() is not None else "no pipeline"
+            raise RuntimeError(
+                f"step {self.name!r}: {what}() is for the body of a pipeline, and this is {where}: "
+                "call the step, or make the function that does this a @pipeline"
+            )
+        return run
 
     # --- travelling ---
 

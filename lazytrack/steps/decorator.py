@@ -75,7 +75,7 @@ class FunctionStep(BaseStep):
     def __init__(self, function: Callable[..., Any], options: Options, names: Mapping[str, Any]) -> None:
         if not isinstance(function, types.FunctionType):
             raise StepInterfaceError(_refusal(function, options.get("name")))
-        functools.update_wrapper(self, function)  # type: ignore[arg-type]  # for its names; a run makes it callable
+        functools.update_wrapper(self, function)
         self._function = function
         self._make(options, names)
         self._declared = self._configuration

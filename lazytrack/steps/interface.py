@@ -150,34 +150,49 @@ def read_interface(
     StepInterfaceError
         When a step cannot have such a signature.
     """
-    if inspect.iscoroutinefunction(entrypoint) or inspect.isasyncgenfunction(entrypoint):
-        raise StepInterfaceError(f"step {step!r} is an async function, which nothing would await: make it a plain one")
-    signature = inspect.signature(entrypoint)
+    signature, hints, inputs = _signature(entrypoint, f"step {step!r}", names)
+    if reserved := [name for name in inputs if name in RESERVED]:
+        raise StepInterfaceError(
+            f"step {step!r} has an argument {reserved[0]!r}, which the call of a step takes for itself: rename it"
+        )
+    outputs, is_tuple = _outputs(hints.get("return", Any), step)
+    return StepInterface(signature=signature, inputs=inputs, outputs=outputs, is_tuple=is_tuple)
+
+
+def read_arguments(function: Callable[..., Any], name: str) -> StepInterface:
+    """Read what a pipeline takes; what its function returns is nobody's affair.
+
+    Raises
+    ------
+    StepInterfaceError
+        When no pipeline can have such a signature.
+    """
+    signature, _, inputs = _signature(function, f"pipeline {name!r}", types.MappingProxyType({}))
+    return StepInterface(signature=signature, inputs=inputs, outputs={})
+
+
+def _signature(
+    function: Callable[..., Any], what: str, names: Mapping[str, Any]
+) -> tuple[inspect.Signature, dict[str, Any], dict[str, Input]]:
+    """Return a signature, its annotations by name, and its arguments; `what` it is of, errors say."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise StepInterfaceError(f"{what} is an async function, which nothing would await: make it a plain one")
+    signature = inspect.signature(function)
     try:
-        hints = resolved(entrypoint, names)
+        hints = resolved(function, names)
     except NameError as error:
         raise StepInterfaceError(
-            f"step {step!r}: {error}; define what it names before the step, or import it outside of TYPE_CHECKING"
+            f"{what}: {error}; define what it names before, or import it outside of TYPE_CHECKING"
         ) from error
-    outputs, is_tuple = _outputs(hints.get("return", Any), step)
-    return StepInterface(
-        signature=signature,
-        inputs={
-            name: _input(parameter, hints.get(name, Any), step) for name, parameter in signature.parameters.items()
-        },
-        outputs=outputs,
-        is_tuple=is_tuple,
-    )
+    inputs = {name: _input(parameter, hints.get(name, Any), what) for name, parameter in signature.parameters.items()}
+    return signature, hints, inputs
 
 
-def _input(parameter: inspect.Parameter, annotation: Any, step: str) -> Input:
+def _input(parameter: inspect.Parameter, annotation: Any, what: str) -> Input:
     if parameter.kind in {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+        kind = what.partition(" ")[0]
         raise StepInterfaceError(
-            f"step {step!r} takes {str(parameter).partition(':')[0]}: the arguments of a step must be named one by one"
-        )
-    if parameter.name in RESERVED:
-        raise StepInterfaceError(
-            f"step {step!r} has an argument {parameter.name!r}, which the call of a step takes for itself: rename it"
+            f"{what} takes {str(parameter).partition(':')[0]}: the arguments of a {kind} must be named one by one"
         )
     return Input(name=parameter.name, annotation=annotation, default=parameter.default)
 

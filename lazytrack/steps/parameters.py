@@ -38,8 +38,17 @@ def gather(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     configured: Mapping[str, Any] | None = None,
+    *,
+    kind: str = "step",
 ) -> dict[str, Any]:
     """Return the value of each argument, as given: in the call, else configured, else by default.
+
+    Parameters
+    ----------
+    step, kind
+        Whose arguments, for errors.
+    configured
+        Parameters by name.
 
     Raises
     ------
@@ -48,13 +57,13 @@ def gather(
     """
     if len(args) > len(interface.inputs):
         raise StepInterfaceError(
-            f"step {step!r} takes {len(interface.inputs)} arguments ({_names(interface.inputs)}), not {len(args)}"
+            f"{kind} {step!r} takes {len(interface.inputs)} arguments ({_names(interface.inputs)}), not {len(args)}"
         )
-    check_known(kwargs, interface.inputs, f"step {step!r} has no argument")
+    check_known(kwargs, interface.inputs, f"{kind} {step!r} has no argument")
     try:
         given = interface.signature.bind_partial(*args, **kwargs).arguments
     except TypeError as error:
-        raise StepInterfaceError(f"step {step!r}: {error}") from error
+        raise StepInterfaceError(f"{kind} {step!r}: {error}") from error
     values = {}
     for name, declared in interface.inputs.items():
         if name in given:
@@ -65,8 +74,8 @@ def gather(
             values[name] = declared.default
         else:
             raise StepInterfaceError(
-                f"step {step!r} lacks a value for argument {name!r}: give it in the call, "
-                f"or configure it with parameters={{{name!r}: ...}}"
+                f"{kind} {step!r} lacks a value for argument {name!r}: give it in the call"
+                + (f", or configure it with parameters={{{name!r}: ...}}" if kind == "step" else "")
             )
     return values
 

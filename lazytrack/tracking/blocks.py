@@ -13,8 +13,8 @@ from lazytrack.errors import FormatError, StoreWarning
 from lazytrack.series import HEARTBEATS
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import MISSING, STEPS
-from lazytrack.tracking.origins import Origins
 from lazytrack.tracking.owner import Owner
+from lazytrack.tracking.placed import Placed
 
 if TYPE_CHECKING:
     from lazytrack.step_info import StepInfo
@@ -23,7 +23,7 @@ _active: "contextvars.ContextVar[StepBlock | None]" = contextvars.ContextVar("la
 """The innermost block of this thread or task."""
 
 
-class Blocks(Origins):
+class Blocks(Placed):
     """What of `Experiment` is steps."""
 
     __slots__ = ("_blocks", "_open_blocks")
@@ -69,8 +69,9 @@ class Blocks(Origins):
         found = []
         with self._ledger.lock:
             stored = {f[len(STEPS) :]: v for f, v in self._stored().items() if f.startswith(STEPS)}
+            ready = {f[len(STEPS) :]: v for f, v in self._ready.items() if f.startswith(STEPS)}
             mine = {key: block._stored() for key, block in self._blocks.items()}
-        for key, record in {**stored, **mine}.items():
+        for key, record in {**stored, **ready, **mine}.items():
             try:
                 found.append(self._step_of(key, record))
             except (TypeError, ValueError, RecursionError) as error:
@@ -100,7 +101,9 @@ class Blocks(Origins):
         if not field.startswith(STEPS):
             return super()._current(field)
         block = self._blocks.get(field[len(STEPS) :])
-        return self._stored().get(field, MISSING) if block is None else block._stored()
+        if block is not None:
+            return block._stored()
+        return self._ready[field] if field in self._ready else self._stored().get(field, MISSING)
 
     def _free_key(self, name: str) -> str:
         base = naming.slug(name, "step")
@@ -162,9 +165,7 @@ class StepBlock:
         with experiment._ledger.lock:
             experiment._ledger.check()
             key = experiment._free_key(self.name)
-            experiment._ledger.note(STEPS + key)
-            self.key = key
-            self._record = {
+            record = {
                 "unique_id": naming.step_id(naming.slug(self.name, "step"), None, None),
                 "step_class_name": self.name,
                 "step_name": key,
@@ -173,20 +174,36 @@ class StepBlock:
                 "start_time": naming.iso(naming.now()),
             }
             if outer is not None:
-                self._record["parent"] = outer.key
-            experiment._blocks[key] = self
-            experiment._watch(opened=True)
-        self._outer = _active.get()
-        self._token = _active.set(self)
+                record["parent"] = outer.key
+            self._put(key, record)
+        self._begin()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _put(self, key: str, record: dict[str, Any]) -> None:
+        """Hold a record under a key that no other step has."""
+        with self._experiment._ledger.lock:
+            self._experiment._ledger.note(STEPS + key)
+            self.key, self._record = key, record
+            self._experiment._blocks[key] = self
+
+    def _begin(self) -> None:
+        """Be what this thread or task logs for."""
+        with self._experiment._ledger.lock:
+            self._experiment._watch(opened=True)
+        self._outer = _active.get()
+        self._token = _active.set(self)
+
+    def _leave(self) -> None:
+        """Be that no more."""
         if self._token is not None:
             with contextlib.suppress(ValueError):  # it ends in another thread or task than it began in
                 _active.reset(self._token)
             self._token = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
         experiment = self._experiment
         with experiment._ledger.lock:
             if not self._is_open:

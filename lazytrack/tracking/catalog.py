@@ -39,6 +39,8 @@ class Catalog(Owner):
         """Records whose artifact files the shelf has not been told of."""
         self._unmoved: set[str] = set()
         """Records that were read and that experiments have yet to take over."""
+        self._watchers: list[set[str]] = []
+        """Each is told of the records of which something was read."""
         self._make_locks()
         if head is not None and head.kind == "export":
             self._journal.absorb(head.patches)
@@ -193,7 +195,8 @@ class Catalog(Owner):
     def _read_journal(self) -> set[str]:
         touched = self._journal.refresh()
         self._knows_store = True
-        self._unindexed |= touched
+        for watcher in (self._unindexed, *self._watchers):
+            watcher.update(touched)
         return touched
 
     def _learn(self, size: int) -> None:

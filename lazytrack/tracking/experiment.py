@@ -77,8 +77,9 @@ class Experiment(Running):
         notes: str | None = None,
         parent: str | None = None,
         created_at: datetime | None = None,
+        kind: str | None = None,
     ) -> None:
-        short_slug = naming.slug(codec.text(name, "the name of an experiment"), "experiment")
+        short_slug = naming.slug(kind or codec.text(name, "the name of an experiment"), "experiment")
         time = naming.now() if created_at is None else codec.moment(created_at, "created_at")
         self._set_up(owner, naming.record_slug(short_slug, time), Ledger(on_dirty=self._enlist))
         with self._ledger.lock:  # a save in another thread takes all of it or nothing
@@ -90,10 +91,18 @@ class Experiment(Running):
                 self.notes = notes
 
     @classmethod
-    def _start(cls, owner: Owner, name: str, *, notes: str | None, parent: str | None) -> Self:
-        """Return a new experiment of a project."""
+    def _start(
+        cls,
+        owner: Owner,
+        name: str,
+        *,
+        notes: str | None = None,
+        parent: str | None = None,
+        kind: str | None = None,
+    ) -> Self:
+        """Return a new experiment of a project, whose slug is made of its `kind` where that is given."""
         experiment = cls.__new__(cls)
-        experiment._begin(owner, name, notes=notes, parent=parent)
+        experiment._begin(owner, name, notes=notes, parent=parent, kind=kind)
         experiment._begin_capture()
         return experiment
 

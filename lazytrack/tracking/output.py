@@ -42,7 +42,7 @@ class Capture:
         """Begin to keep what is written."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # a program without a console has none
-                self._restore.append(_tee(stream, self._new))
+                self._restore.append(tee(stream, self._new.append))
 
     def stop(self) -> None:
         """Keep nothing more than there is."""
@@ -97,8 +97,8 @@ def _end_of_part(text: str) -> int:
     return key if key > 0 and text.find(_KEY_ENDS, key, end) < 0 else end
 
 
-def _tee(stream: Any, kept: list[str]) -> Callable[[], None]:
-    """Have what is written to a stream kept too; return what ends that.
+def tee(stream: Any, keep: Callable[[str], object]) -> Callable[[], None]:
+    """Have what is written to a stream given to `keep` too; return what ends that.
 
     The stream stays the object it is, because loggers and notebooks hold on to it.
     """
@@ -108,7 +108,7 @@ def _tee(stream: Any, kept: list[str]) -> Callable[[], None]:
     def write_and_keep(text: str) -> Any:
         result = write(text)
         if active:
-            kept.append(str(text))
+            keep(str(text))
         return result
 
     def restore() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack.errors import ReadOnlyError, RecordDeletedError
 from lazytrack.journal import Head, Patch, read_head
+from lazytrack.tracking import entered
 from lazytrack.tracking.changes import Changes
 from lazytrack.tracking.copies import adopt, adopt_patches
 from lazytrack.tracking.experiment import Experiment
@@ -217,12 +218,30 @@ class Project(Upkeep):
         """
         return recipe_of(self[slug])
 
+    def is_gone(self) -> bool:
+        """Tell whether the project was stored, and somebody has removed it since.
+
+        Raises
+        ------
+        OSError
+            When the storage does not say.
+        """
+        if self._head is None:
+            return False
+        try:
+            self._files.stat(self._head_name)
+        except FileNotFoundError:
+            return True
+        return False
+
     def __enter__(self) -> Self:
+        entered.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        entered.leave(self)
         if self.mode == "r":
             return
         try:

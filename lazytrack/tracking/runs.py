@@ -69,9 +69,7 @@ class Runs(Catalog):
         plan = Plan.of(autosave=autosave, system_metrics=system_metrics, capture=capture)
         above = None if parent is None else self._parent_slug(parent)
         experiment = Experiment._start(self, name, notes=notes, parent=above)
-        with self._lock:
-            self._experiments[experiment.slug] = experiment
-        return self._accompanied(experiment, plan)
+        return self._accompanied(self._take_in(experiment), plan)
 
     def attach(
         self,
@@ -227,6 +225,12 @@ class Runs(Catalog):
             self._editable(experiment.slug).status = status
 
     # --- beneath ---
+
+    def _take_in(self, experiment: Experiment) -> Experiment:
+        """Make an experiment that was just started one of this project."""
+        with self._lock:
+            self._experiments[experiment.slug] = experiment
+        return experiment
 
     def _check_writable(self, what: str) -> None:
         if self.mode == "r":

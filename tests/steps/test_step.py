@@ -28,12 +28,24 @@ def test_the_public_names_are_these():
     assert steps.__all__ == [
         "BaseStep",
         "CachePolicy",
+        "ExecutionMode",
+        "ExternalArtifact",
         "GroupInfo",
+        "MapResultsFuture",
+        "OutputArtifact",
+        "Pipeline",
         "ResourceSettings",
         "StepConfiguration",
+        "StepContext",
+        "StepFuture",
         "StepRetryConfig",
         "StepRuntime",
+        "current_experiment",
+        "get_step_context",
+        "log_metadata",
+        "pipeline",
         "step",
+        "unmapped",
     ]
     assert dir(steps) == steps.__all__
     assert all(callable(getattr(steps, name)) for name in steps.__all__)

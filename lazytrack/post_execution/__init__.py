@@ -1,0 +1,35 @@
+"""Read-only views of what has run: pipelines, their runs, the steps of these, and artifacts."""
+
+from lazytrack.post_execution.artifact import ArtifactView
+from lazytrack.post_execution.base_view import BaseView
+from lazytrack.post_execution.explanation import Explanation
+from lazytrack.post_execution.models import (
+    ArtifactResponseModel,
+    BaseResponseModel,
+    PipelineResponseModel,
+    PipelineRunResponseModel,
+    StepRunResponseModel,
+)
+from lazytrack.post_execution.pipeline import PipelineView, get_pipeline, get_pipelines, get_run, get_unlisted_runs
+from lazytrack.post_execution.pipeline_run import PipelineRunView
+from lazytrack.post_execution.status import ExecutionStatus
+from lazytrack.post_execution.step import StepView
+
+__all__ = [
+    "ArtifactResponseModel",
+    "ArtifactView",
+    "BaseResponseModel",
+    "BaseView",
+    "ExecutionStatus",
+    "Explanation",
+    "PipelineResponseModel",
+    "PipelineRunResponseModel",
+    "PipelineRunView",
+    "PipelineView",
+    "StepRunResponseModel",
+    "StepView",
+    "get_pipeline",
+    "get_pipelines",
+    "get_run",
+    "get_unlisted_runs",
+]

@@ -1,0 +1,380 @@
+"""What stands in a pipeline for the outputs of its steps: handles of those that are there, futures of the others."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import attrs
+
+from lazytrack.artifacts.loading import load
+from lazytrack.steps.annotations import show
+from lazytrack.tracking.logged import MISSING
+from lazytrack.tracking.placed import Entry
+
+if TYPE_CHECKING:
+    from lazytrack.steps.invocation import Invocation
+    from lazytrack.tracking.owner import Owner
+
+_SCALARS = (int, float, str, bool, type(None))
+
+
+class OutputArtifact:
+    """One output of a step that has run: what a pipeline passes on, and loads when it wants to look.
+
+    Parameters
+    ----------
+    name
+        Of the output.
+    step
+        Which call it is of, by its invocation id.
+    """
+
+    def __init__(
+        self, name: str, step: str, *, source: "ArtifactSource | None", invocation: "Invocation | None"
+    ) -> None:
+        self.name = name
+        self.step = step
+        self._source = source
+        """Where it is; None where the step has not made it."""
+        self._invocation = invocation
+
+    @property
+    def uri(self) -> str:
+        """The path or URL of its file."""
+        return self._there().uri
+
+    @property
+    def type(self) -> str:
+        """The alias of the handler that keeps it."""
+        return str(self._there().entry.said["handler"])
+
+    def load(self, disable_cache: bool = False) -> Any:
+        """Return the value, read from its file.
+
+        Parameters
+        ----------
+        disable_cache
+            Read plain values, which are kept, too.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When its file is gone or altered.
+        Exception
+            What the step raised, where that is why there is none.
+        """
+        return self._there().load(anew=disable_cache)
+
+    def _there(self) -> "ArtifactSource":
+        if self._source is None:
+            if self._invocation is not None:
+                self._invocation.raise_failure()
+            raise RuntimeError(f"step {self.step!r} has no output {self.name!r}: it did not run")
+        return self._source
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"output {self.name!r} of step {self.step!r} is a handle, which is neither true nor false: "
+            "look at the value with .load()"
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(
+            f"output {self.name!r} of step {self.step!r} is a handle: iterate over .load(), or map a step over it"
+        )
+
+    def __repr__(self) -> str:
+        return f"OutputArtifact(name={self.name!r}, step={self.step!r})"
+
+
+class ArtifactSource:
+    """Where the value of a handle is read from. It can go to another process.
+
+    Parameters
+    ----------
+    owner
+        The project.
+    record
+        The slug of the run.
+    entry
+        What that says of it.
+    producer
+        The id of the step that made it.
+    data_type
+        The dotted class of the value.
+    value
+        What it is, where that is a plain one.
+    """
+
+    def __init__(
+        self,
+        owner: "Owner",
+        record: str,
+        entry: Entry,
+        *,
+        producer: str | None = None,
+        data_type: str | None = None,
+        value: Any = MISSING,
+    ) -> None:
+        self.owner, self.record, self.entry = owner, record, entry
+        self.producer, self.data_type = producer, data_type
+        self._value = value if type(value) in _SCALARS else MISSING
+
+    @property
+    def uri(self) -> str:
+        """The path or URL of the file."""
+        return self.owner._shelf.where(self.entry.path)
+
+    @property
+    def content(self) -> str:
+        """What tells its content: the digest of its file, and how that is read."""
+        return f"{self.entry.said['handler']} {self.entry.digest}"
+
+    def load(self, *, anew: bool = False) -> Any:
+        """Return the value."""
+        if self._value is not MISSING and not anew:
+            return self._value
+        artifact = self.entry.artifact(self.record)
+        what = f"output {self.entry.name!r} of {self.record}"
+        return load(artifact, self.owner._shelf_of(artifact), {}, what=what, validate=True, trust=False)
+
+    def said(self, run: str) -> dict[str, Any]:
+        """Return how a step of a run names it as its input."""
+        return ({} if self.record == run else {"run": self.record}) | {"artifact": self.entry.name}
+
+
+class Chunk:
+    """One item of an output that is a list: what `map` makes of it."""
+
+    def __init__(self, whole: OutputArtifact, index: int, value: Any, content: str) -> None:
+        self.whole, self.index, self.value, self.content = whole, index, value, content
+
+    @property
+    def uri(self) -> str:
+        """The path or URL of the file of the list that it is in."""
+        return self.whole.uri
+
+    def load(self) -> Any:
+        """Return the item."""
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"{self.whole!r}[{self.index}]"
+
+
+class ArtifactFuture:
+    """One output of a step that may be running still.
+
+    Parameters
+    ----------
+    invocation_id
+        Which call of a step it is of.
+    name
+        Of the output.
+    """
+
+    def __init__(self, invocation: "Invocation", name: str) -> None:
+        self._invocation = invocation
+        self.name = name
+
+    @property
+    def invocation_id(self) -> str:
+        """Which call of a step it is of."""
+        return self._invocation.key
+
+    def running(self) -> bool:
+        """Tell whether the step has yet to end."""
+        return not self._invocation.done.done()
+
+    def wait(self) -> None:
+        """Wait until the step has ended; for what is raised see `result`."""
+        self._invocation.wait()
+
+    def result(self) -> OutputArtifact:
+        """Return the handle, when the step has completed.
+
+        Raises
+        ------
+        Exception
+            What the step raised.
+        """
+        self._invocation.wait()
+        return self._invocation.outputs[self.name]
+
+    def load(self) -> Any:
+        """Return the value, when the step has completed; for what is raised see `result`."""
+        return self.result().load()
+
+    def __repr__(self) -> str:
+        return f"ArtifactFuture(invocation_id={self.invocation_id!r}, name={self.name!r})"
+
+
+class StepFuture:
+    """A call of a step that was submitted, and may be running still."""
+
+    def __init__(self, invocation: "Invocation") -> None:
+        self._invocation = invocation
+
+    @property
+    def invocation_id(self) -> str:
+        """Which call of a step it is."""
+        return self._invocation.key
+
+    def running(self) -> bool:
+        """Tell whether the step has yet to end."""
+        return not self._invocation.done.done()
+
+    def wait(self) -> None:
+        """Wait until the step has ended.
+
+        Raises
+        ------
+        Exception
+            What the step raised.
+        """
+        self._invocation.wait()
+
+    def result(self) -> Any:
+        """Return the handle of the step's output, a tuple of several, or None; for what is raised see `wait`."""
+        self._invocation.wait()
+        return self._invocation.handles()
+
+    artifacts = result
+
+    def load(self) -> Any:
+        """Return the value of the step's output, a tuple of several, or None; for what is raised see `wait`."""
+        result = self.result()
+        if isinstance(result, tuple):
+            return tuple(handle.load() for handle in result)
+        return None if result is None else result.load()
+
+    def get_artifact(self, name: str) -> ArtifactFuture:
+        """Return one output by its name.
+
+        Raises
+        ------
+        KeyError
+            When there is none of that name.
+        """
+        if name not in self._invocation.output_names:
+            known = ", ".join(map(repr, self._invocation.output_names)) or "none"
+            raise KeyError(f"step {self.invocation_id!r} has no output {name!r}; known: {known}")
+        return ArtifactFuture(self._invocation, name)
+
+    @overload
+    def __getitem__(self, key: int) -> ArtifactFuture: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[ArtifactFuture, ...]: ...
+    def __getitem__(self, key: int | slice) -> ArtifactFuture | tuple[ArtifactFuture, ...]:
+        return tuple(self)[key]
+
+    def __iter__(self) -> Iterator[ArtifactFuture]:
+        return (ArtifactFuture(self._invocation, name) for name in self._invocation.output_names)
+
+    def __len__(self) -> int:
+        return len(self._invocation.output_names)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"StepFuture(invocation_id={self.invocation_id!r}, running={self.running()})"
+
+
+class MapResultsFuture(Sequence[StepFuture]):
+    """The calls that `map` or `product` have made, in the order of their inputs.
+
+    Parameters
+    ----------
+    futures
+        One of each call.
+    outputs
+        How many outputs each has.
+    """
+
+    def __init__(self, futures: Sequence[StepFuture], outputs: int) -> None:
+        self.futures = list(futures)
+        self._outputs = outputs
+
+    def running(self) -> bool:
+        """Tell whether one of them has yet to end."""
+        return any(future.running() for future in self.futures)
+
+    def wait(self) -> None:
+        """Wait until all have ended.
+
+        Raises
+        ------
+        Exception
+            What the first of them raised that failed, when all have ended. Who is told of it is told of all.
+        """
+        calls = [future._invocation for future in self.futures]
+        for call in calls:
+            call.settle()
+        for call in calls:
+            call.run.is_told_of(call)
+        for call in calls:
+            call.raise_failure()
+
+    def result(self) -> list[Any]:
+        """Return of each call what `StepFuture.result` does; for what is raised see `wait`."""
+        self.wait()
+        return [future.result() for future in self.futures]
+
+    artifacts = result
+
+    def load(self) -> list[Any]:
+        """Return of each call the value, or a tuple of them; for what is raised see `wait`."""
+        self.wait()
+        return [future.load() for future in self.futures]
+
+    def unpack(self) -> tuple[list[ArtifactFuture], ...]:
+        """Return a list for each output of the step, with that output of each call."""
+        return tuple([future[place] for future in self.futures] for place in range(self._outputs))
+
+    @overload
+    def __getitem__(self, key: int) -> StepFuture: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[StepFuture]: ...
+    def __getitem__(self, key: int | slice) -> StepFuture | list[StepFuture]:
+        return self.futures[key]
+
+    def __iter__(self) -> Iterator[StepFuture]:
+        return iter(self.futures)
+
+    def __len__(self) -> int:
+        return len(self.futures)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"MapResultsFuture({len(self)} calls, running={self.running()})"
+
+
+@attrs.frozen
+class unmapped:  # noqa: N801  (a published name)
+    """Marks a value that each call of a map is given as it is: ``train.map(rate=[1, 2], data=unmapped(rows))``.
+
+    Parameters
+    ----------
+    value
+        What each call is given.
+    """
+
+    value: Any
+
+
+@attrs.frozen(kw_only=True)
+class ExternalArtifact:
+    """A value that becomes an artifact and then the input of a step: what JSON cannot hold and no step has made.
+
+    Parameters
+    ----------
+    value
+        The object.
+    materializer
+        The handler that keeps it, by alias or class; by default one is chosen by its type.
+    """
+
+    value: Any = attrs.field(repr=show)
+    materializer: Any = None

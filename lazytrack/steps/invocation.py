@@ -1,0 +1,116 @@
+"""One call of a step in a run: what it is given, what it waits for, and how it has ended."""
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from lazytrack.errors import PipelineRunError
+from lazytrack.post_execution.status import ExecutionStatus
+from lazytrack.steps.handles import OutputArtifact
+from lazytrack.steps.inputs import producers
+
+if TYPE_CHECKING:
+    from lazytrack.steps.base import BaseStep
+    from lazytrack.steps.plan import StepPlan
+    from lazytrack.steps.run import Run
+
+_AS_IT_SHOULD = {ExecutionStatus.COMPLETED, ExecutionStatus.CACHED}
+
+
+@attrs.define(kw_only=True, eq=False)
+class Invocation:
+    """One call of a step in a run.
+
+    Parameters
+    ----------
+    run, step, plan
+        What it is a call of, in what, and how it is done.
+    key
+        Its id: what the run calls it.
+    parameters, plain
+        The parameters, as the entrypoint gets them and as JSON values.
+    inputs
+        Artifact inputs by argument; see `lazytrack.steps.inputs`.
+    after
+        Other calls that have to end before.
+    group
+        What it belongs to, as JSON.
+    """
+
+    run: "Run"
+    step: "BaseStep"
+    plan: "StepPlan"
+    key: str
+    parameters: dict[str, Any]
+    plain: dict[str, Any]
+    inputs: dict[str, Any]
+    after: list["Invocation"] = attrs.Factory(list)
+    group: dict[str, Any] | None = None
+    done: "Future[None]" = attrs.field(factory=Future, init=False)
+    pending: int = attrs.field(default=0, init=False)
+    """How many of those it waits for have yet to end."""
+    status: ExecutionStatus = attrs.field(default=ExecutionStatus.INITIALIZING, init=False)
+    error: BaseException | None = attrs.field(default=None, init=False)
+    cause: "Invocation | None" = attrs.field(default=None, init=False)
+    """Whose failure is why it was skipped."""
+    outputs: dict[str, OutputArtifact] = attrs.field(factory=dict, init=False)
+
+    @property
+    def output_names(self) -> list[str]:
+        """What its outputs are called in this run."""
+        return list(self.plan.output_names.values())
+
+    @property
+    def upstream(self) -> list["Invocation"]:
+        """The calls whose outputs it takes."""
+        found = (producer for tree in self.inputs.values() for producer in producers(tree))
+        return list(dict.fromkeys(found))
+
+    @property
+    def went_well(self) -> bool:
+        """Whether its outputs are there."""
+        return self.status in _AS_IT_SHOULD
+
+    def handles(self) -> Any:
+        """Return the handle of its output, a tuple of several, or None."""
+        found = tuple(
+            self.outputs[name] if name in self.outputs else OutputArtifact(name, self.key, source=None, invocation=self)
+            for name in self.output_names
+        )
+        if not self.step.interface.is_tuple:
+            return found[0] if found else None
+        return found
+
+    def settle(self) -> None:
+        """Wait until it has ended, however that is."""
+        self.done.result()
+
+    def wait(self) -> None:
+        """Wait until it has ended, and raise what it raised.
+
+        Raises
+        ------
+        Exception
+            What the step raised, or the one for whose failure it was skipped.
+        PipelineRunError
+            When it was not started because another one failed.
+        """
+        self.settle()
+        self.raise_failure()
+
+    def raise_failure(self) -> None:
+        """Raise what it, or the one it needs, has raised; whoever asks has been told then."""
+        failed = self
+        while failed.error is None and failed.cause is not None:
+            failed = failed.cause
+        if failed.error is not None:
+            self.run.is_told_of(failed)
+            raise failed.error
+        if not self.went_well:
+            raise PipelineRunError(f"step {self.key!r} of run {self.run.name!r} was not started: another one failed")
+
+    def end(self, status: ExecutionStatus) -> None:
+        """Take note of how it ended, and tell those that wait."""
+        self.status = status
+        self.done.set_result(None)

@@ -1,0 +1,334 @@
+"""How the calls of a run are done: by taking outputs of an earlier run, or in attempts; and how each is recorded."""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from lazytrack import codec, naming
+from lazytrack.artifacts import StoredFile
+from lazytrack.artifacts.entries import stored_in
+from lazytrack.artifacts.trust import signed
+from lazytrack.errors import SaveError
+from lazytrack.post_execution.status import ExecutionStatus
+from lazytrack.steps import inputs
+from lazytrack.steps.cache import Hit, Index, Miss
+from lazytrack.steps.configuration import StepRuntime
+from lazytrack.steps.environment import turns, variables
+from lazytrack.steps.execution import Outcome, Task, attempt
+from lazytrack.steps.handles import ArtifactSource, ExternalArtifact, OutputArtifact
+from lazytrack.steps.invocation import Invocation
+from lazytrack.steps.isolation import attempt_elsewhere
+from lazytrack.steps.keys import CacheKey, cache_key
+from lazytrack.steps.outputs import construct, describe
+from lazytrack.steps.record import StepRecord
+from lazytrack.steps.secrets import look_up
+from lazytrack.tracking.blocks import told
+from lazytrack.tracking.experiment import Experiment
+from lazytrack.tracking.logged import STEPS
+from lazytrack.tracking.placed import ARTIFACT, Entry, Written, write_file
+from lazytrack.tracking.project import Project
+
+if TYPE_CHECKING:
+    from lazytrack.steps.run import Run
+
+
+class Performer:
+    """Does the calls of a run, and records them.
+
+    Parameters
+    ----------
+    run
+        Which one.
+    index
+        Knows what earlier runs have made.
+    """
+
+    def __init__(self, run: "Run", index: Index) -> None:
+        self._run, self._index = run, index
+        self._lock = threading.RLock()
+        self._external: dict[int, tuple[ExternalArtifact, ArtifactSource]] = {}
+
+    @property
+    def project(self) -> Project:
+        """Where the run is recorded."""
+        return self._run.project
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the run is recorded as."""
+        return self._run.experiment
+
+    @property
+    def slug(self) -> str:
+        """Of that."""
+        return self.experiment.slug
+
+    def perform(self, invocation: Invocation) -> ExecutionStatus:
+        """Do a call, and return how it ended; what the step raised is in it, and its outputs.
+
+        Raises
+        ------
+        Exception
+            What goes wrong before the step begins.
+        """
+        plan, experiment = invocation.plan, self.experiment
+        places = {name: inputs.located(tree, self._keep) for name, tree in invocation.inputs.items()}
+        key, found = self._look_up(invocation, places)
+        said = self._said(invocation, places, key)
+        if isinstance(found, Hit):
+            self._take(invocation, found, said)
+            return ExecutionStatus.CACHED
+        if isinstance(found, Miss) and found.why is not None:
+            said["cache"]["miss"] = found.why
+        if plan.code_file is not None:
+            experiment._code_files.setdefault(plan.code_file.digest, plan.code_file)
+        record = StepRecord(experiment, invocation.key, said)
+        outcome = self._attempts(invocation, places, record)
+        return self._conclude(invocation, record, outcome, key)
+
+    def _look_up(self, invocation: Invocation, places: dict[str, Any]) -> tuple[CacheKey | None, Hit | Miss | None]:
+        plan = invocation.plan
+        if not plan.is_cached:
+            return None, None
+        key = cache_key(
+            plan.fixed,
+            plan.policy,
+            invocation.parameters,
+            {name: inputs.content(tree) for name, tree in places.items()},
+            {name: inputs.identity(tree) for name, tree in places.items()},
+        )
+        return key, None if key is None else self._index.find(key.key, plan.policy)
+
+    def _said(self, invocation: Invocation, places: dict[str, Any], key: CacheKey | None) -> dict[str, Any]:
+        """Return what the record of a call says before it begins, as strict JSON."""
+        plan = invocation.plan
+        class_name = plan.said["step_class_name"]
+        said = {
+            "unique_id": naming.step_id(class_name, plan.said.get("version"), None if key is None else key.key),
+            "step_name": invocation.key,
+            "dependencies": sorted({each for tree in places.values() for each in inputs.made_by(tree)}),
+            **plan.said,
+        }
+        if invocation.plain:
+            said["parameters"] = codec.store(invocation.plain)
+        if places:
+            said["inputs"] = {name: inputs.said(tree, self.slug) for name, tree in places.items()}
+        waits = [other.key for other in dict.fromkeys([*invocation.upstream, *invocation.after])]
+        if waits:
+            said["upstream"] = waits
+        if key is not None:
+            said["cache"] = {"key": key.key, "parts": key.parts}
+        elif plan.is_cached:
+            said["cacheable"] = False
+        if invocation.group is not None:
+            said["group"] = invocation.group
+        return said
+
+    def _keep(self, external: ExternalArtifact) -> ArtifactSource:
+        """Write a value that no step has made, once."""
+        with self._lock:
+            known = self._external.get(id(external))
+            if known is not None:
+                return known[1]
+            candidates = None if external.materializer is None else [external.materializer]
+            artifact = construct(
+                external.value,
+                candidates,
+                artifact=f"external.{len(self._external)}",
+                output="value",
+                step=self._run.name,
+            )
+            written = write_file(self.project, self.slug, artifact)
+            self.experiment._name_file(written)
+            source = ArtifactSource(
+                self.project, self.slug, written.entry, data_type=describe(external.value)[0], value=external.value
+            )
+            self._external[id(external)] = external, source
+            return source
+
+    # --- taking outputs of an earlier run ---
+
+    def _take(self, invocation: Invocation, hit: Hit, said: dict[str, Any]) -> None:
+        experiment, slug = self.experiment, self.slug
+        now = naming.iso(naming.now())
+        outputs = {}
+        kept = hit.said.get("outputs") or {}
+        for name, entry in hit.outputs.items():
+            artifact = f"{invocation.key}.{name}"
+            mine = Entry(name=artifact, said=_entry_for(entry, hit.run, slug, artifact))
+            experiment._name_file(Written(entry=mine, stored=_stored(mine, slug)))
+            outputs[name] = {**kept[name], "artifact": artifact}
+            source = ArtifactSource(
+                self.project, slug, mine, producer=said["unique_id"], data_type=kept[name].get("type")
+            )
+            invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
+        said |= {
+            "status": str(ExecutionStatus.CACHED),
+            "start_time": now,
+            "end_time": now,
+            "outputs": outputs,
+            "original": {"run": hit.run, "step": hit.key},
+            "cache": {"key": said["cache"]["key"]},
+        }
+        if (metadata := hit.said.get("output_metadata")) is not None:
+            said["output_metadata"] = metadata
+        experiment._set_field(STEPS + invocation.key, said)
+
+    # --- attempts ---
+
+    def _attempts(self, invocation: Invocation, places: dict[str, Any], record: StepRecord) -> Outcome:
+        plan, retry = invocation.plan, invocation.plan.retry
+        delay = retry.delay
+        for left in range(retry.max_retries, -1, -1):
+            record.start()
+            try:
+                outcome = self._attempt(invocation, places, record, is_last=left == 0)
+            except BaseException as error:  # noqa: BLE001  (a secret is not there, or the other process died)
+                outcome = Outcome(error=error, told=told(error))
+            finally:
+                record.stop()
+            if left == 0 or not isinstance(outcome.error, Exception) or self._run.is_cancelled:
+                break
+            record.set_aside(outcome.told)
+            if delay:
+                time.sleep(delay)
+            delay *= plan.retry.backoff
+        return outcome
+
+    def _attempt(self, invocation: Invocation, places: dict[str, Any], record: StepRecord, *, is_last: bool) -> Outcome:
+        plan = invocation.plan
+        options = plan.configuration
+        secrets = look_up(options.secrets or (), plan.step.name)
+        if secrets:
+            self._run.hush(secrets)
+        wanted = plan.variables | secrets
+        task = Task(
+            step=plan.step,
+            configuration=options,
+            owner=self.project,
+            record=self.slug,
+            pipeline=self._run.options.pipeline,
+            run_name=self._run.name,
+            key=invocation.key,
+            parameters=invocation.parameters,
+            inputs=places,
+            output_names=plan.output_names,
+            secrets=secrets,
+            keeps_log=options.enable_step_logs is not False,
+            collects=options.enable_artifact_metadata is not False,
+            is_last=is_last,
+        )
+        if options.runtime is not StepRuntime.ISOLATED:
+            if not wanted:
+                with turns.beside_others():
+                    return self._attempt_here(task, record)
+            if turns.try_alone():
+                try:
+                    with variables(wanted):
+                        return self._attempt_here(task, record)
+                finally:
+                    turns.end_alone()
+        self.experiment._commit()  # who runs it looks for the run
+        return attempt_elsewhere(task, wanted, record.log_metadata)
+
+    def _attempt_here(self, task: Task, record: StepRecord) -> Outcome:
+        return attempt(task, lambda: self.experiment, record.log_metadata)
+
+    # --- how it went ---
+
+    def _conclude(
+        self, invocation: Invocation, record: StepRecord, outcome: Outcome, key: CacheKey | None
+    ) -> ExecutionStatus:
+        experiment = self.experiment
+        fields: dict[str, Any] = {}
+        named = [record.field]
+        if outcome.log:
+            log = self._log_artifact(invocation, outcome.log)
+            fields["log"] = log.entry.name
+            named.append(ARTIFACT + log.entry.name)
+        if outcome.output_metadata:
+            fields["output_metadata"] = codec.store(outcome.output_metadata)
+        status = ExecutionStatus.COMPLETED
+        if outcome.error is not None:
+            status = ExecutionStatus.FAILED
+        elif self._run.is_cancelled:
+            status = ExecutionStatus.STOPPED
+        for name, made in outcome.outputs.items():
+            experiment._name_file(made.written)
+            named.append(ARTIFACT + made.written.entry.name)
+            source = ArtifactSource(
+                self.project,
+                self.slug,
+                made.written.entry,
+                producer=record._record["unique_id"],
+                data_type=made.data_type,
+                value=made.value,
+            )
+            invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
+        fields["outputs"] = {name: made.said() for name, made in outcome.outputs.items()} or None
+        record.end(status, outcome.told, **fields)
+        try:
+            experiment._commit(named)
+        except SaveError as error:
+            if outcome.error is None:
+                invocation.outputs = {}
+                invocation.error = error
+                record.end(ExecutionStatus.FAILED, told(error))
+                return ExecutionStatus.FAILED
+            outcome.error.add_note(f"lazytrack could not save the record of step {invocation.key!r}: {error}")
+        invocation.error = outcome.error
+        if status is ExecutionStatus.COMPLETED and key is not None:
+            self._index.add(key.key, self.slug, invocation.key)
+        return status
+
+    def _log_artifact(self, invocation: Invocation, text: str) -> Written:
+        name = "log"
+        while name in invocation.output_names:
+            name += "_"
+        artifact = construct(text, ["text"], artifact=f"{invocation.key}.{name}", output="log", step=invocation.key)
+        written = write_file(self.project, self.slug, artifact)
+        self.experiment._name_file(written)
+        return written
+
+    def leave_out(self, invocation: Invocation, status: ExecutionStatus, why: str) -> None:
+        """Record that a step was not run."""
+        plan = invocation.plan
+        said = {
+            "unique_id": naming.step_id(plan.said["step_class_name"], plan.said.get("version"), None),
+            "step_name": invocation.key,
+            "dependencies": [],
+            **plan.said,
+            "status": str(status),
+            "why": why,
+            "upstream": [other.key for other in dict.fromkeys([*invocation.upstream, *invocation.after])],
+        }
+        if invocation.plain:
+            said["parameters"] = codec.store(invocation.plain)
+        if invocation.group is not None:
+            said["group"] = invocation.group
+        self.experiment._set_field(STEPS + invocation.key, said)
+
+
+def _entry_for(entry: Entry, run: str, slug: str, artifact: str) -> dict[str, Any]:
+    """Return what this run says of an output of another one, signed for its place where reading it runs code."""
+    if entry.said.get("signature") is None:
+        return entry.said
+    there = entry.artifact(run)
+    if there.stored is None:  # its handler is not installed
+        return entry.said
+    stored = signed(there, there.stored, record=slug, field=ARTIFACT + artifact)
+    return {**entry.said, "signature": stored.signature}
+
+
+def _stored(entry: Entry, record: str) -> StoredFile:
+    said, field = entry.said, ARTIFACT + entry.name
+    if "parts" in said and (found := stored_in(said, record=record, field=field)) is not None:
+        return found
+    return StoredFile(
+        path=said["path"],
+        sha256=said["sha256"],
+        size=said["size"],
+        record=record,
+        field=field,
+        signature=said.get("signature"),
+    )

@@ -1,0 +1,281 @@
+"""Pipelines: functions whose body calls steps, and whose calls are recorded as runs."""
+
+import functools
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, overload
+
+import attrs
+
+from lazytrack import codec
+from lazytrack.errors import StepInterfaceError
+from lazytrack.post_execution.pipeline_run import PipelineRunView, view_of_run
+from lazytrack.steps.alone import time_parts
+from lazytrack.steps.annotations import show
+from lazytrack.steps.checks import CHECKS, as_dict
+from lazytrack.steps.configuration import UNSET, StepConfiguration, merged
+from lazytrack.steps.context import run_here, step_here
+from lazytrack.steps.hooks import check_hook
+from lazytrack.steps.interface import StepInterface, read_arguments
+from lazytrack.steps.modes import ExecutionMode, RunOptions
+from lazytrack.steps.parameters import check_known, gather
+from lazytrack.steps.plan import config_said, substituted
+from lazytrack.steps.run import Run
+from lazytrack.tracking.active import active_project
+
+_OF_STEPS = (
+    "enable_artifact_metadata",
+    "enable_step_logs",
+    "settings",
+    "extra",
+    "on_failure",
+    "on_success",
+    "on_start",
+    "on_end",
+    "model",
+    "retry",
+    "environment",
+    "secrets",
+    "substitutions",
+    "cache_policy",
+)
+"""Options that are the defaults of those of its steps."""
+_OPTIONS = ("name", "enable_cache", "tags", "execution_mode", *_OF_STEPS)
+
+
+@attrs.frozen(kw_only=True)
+class PipelineConfiguration:
+    """The options of a pipeline, each None where it is not set.
+
+    Parameters
+    ----------
+    name
+        Instead of its function's.
+    enable_cache
+        Whether outputs of earlier runs may be taken, where a step does not say.
+    tags
+        Of its runs.
+    execution_mode
+        What a failure means for steps that do not need what failed; see `ExecutionMode`.
+    run_name
+        Of its runs; ``{date}``, ``{time}`` and `substitutions` are filled in.
+    steps
+        Options of calls of steps, by invocation id.
+    defaults
+        Options of steps that do not set them: all others.
+    """
+
+    name: str | None = None
+    enable_cache: bool | None = None
+    tags: list[str] | None = None
+    execution_mode: ExecutionMode | None = None
+    run_name: str | None = None
+    steps: dict[str, dict[str, Any]] | None = None
+    defaults: StepConfiguration = attrs.Factory(StepConfiguration)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_STEPS:
+            return getattr(self.defaults, name)
+        raise AttributeError(f"a pipeline has no option {name!r}")
+
+
+class Pipeline:
+    """A function whose body calls steps. Each call of it is a run, whose view it returns; see `pipeline`."""
+
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        if not isinstance(function, types.FunctionType):
+            raise StepInterfaceError(f"a pipeline is made of a function, not of {show(function)}")
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._interface: StepInterface = read_arguments(function, function.__name__)
+        self._configuration = PipelineConfiguration()
+        self.configure(**options)
+
+    # --- what it is ---
+
+    @property
+    def entrypoint(self) -> Callable[..., Any]:
+        """The function."""
+        return self._function
+
+    @property
+    def name(self) -> str:
+        """The configured name, else that of its function."""
+        return self._configuration.name or self._function.__name__
+
+    @property
+    def enable_cache(self) -> bool | None:
+        """Whether outputs of earlier runs may be taken, where a step does not say; None where that is not set."""
+        return self._configuration.enable_cache
+
+    @property
+    def configuration(self) -> PipelineConfiguration:
+        """All options."""
+        return self._configuration
+
+    @property
+    def docstring(self) -> str | None:
+        """What its function says about itself."""
+        return self._function.__doc__
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name!r}>"
+
+    # --- configuring ---
+
+    def configure(self, *, merge: bool = True, **options: Any) -> Self:
+        """Change options of this pipeline, and return it. One that is left out stays; None resets one.
+
+        Parameters
+        ----------
+        merge
+            Add to dicts, tags and secrets that are configured already, instead of replacing them.
+        options
+            See `pipeline`; when one is refused, nothing is changed.
+        """
+        options.pop("dynamic", None)  # every body runs live
+        check_known(options, (*_OPTIONS, "run_name", "steps"), f"pipeline {self.name!r} has no option")
+        checked = {name: self._checked(name, option) for name, option in options.items() if option is not UNSET}
+        defaults = {name: option for name, option in checked.items() if name in _OF_STEPS}
+        own = {name: option for name, option in checked.items() if name not in _OF_STEPS}
+        if merge and own.get("tags") and self._configuration.tags:
+            own["tags"] = list(dict.fromkeys([*self._configuration.tags, *own["tags"]]))
+        if merge and own.get("steps") and self._configuration.steps:
+            own["steps"] = merged(self._configuration.steps, own["steps"])
+        own["defaults"] = self._configuration.defaults.changed(defaults, merge=merge)
+        self._configuration = attrs.evolve(self._configuration, **own)
+        return self
+
+    def with_options(self, *, merge: bool = True, **options: Any) -> Self:
+        """Return a copy of this pipeline with other options, as `configure` takes them; this one stays as it is.
+
+        ``run_name="nightly-{date}"`` names its runs, ``steps={"train": {"enable_cache": False}}`` gives options to
+        calls of steps by invocation id, which come before those of the steps.
+        """
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other.configure(merge=merge, **options)
+
+    def _checked(self, name: str, option: Any) -> Any:
+        if option is None:
+            return None
+        what = f"pipeline {self.name!r}: {name}"
+        match name:
+            case "on_failure" | "on_success" | "on_start" | "on_end":
+                return check_hook(option, what)
+            case "tags":
+                if isinstance(option, str) or not all(isinstance(tag, str) for tag in option):
+                    raise TypeError(f"{what} must be a list of strings, not {option!r}")
+                return list(option)
+            case "execution_mode":
+                try:
+                    return ExecutionMode(option)
+                except ValueError as error:
+                    known = ", ".join(map(repr, map(str, ExecutionMode)))
+                    raise ValueError(f"{what} must be one of {known}, not {option!r}") from error
+            case "steps":
+                return {key: as_dict(given, f"{what}[{key!r}]") for key, given in as_dict(option, what).items()}
+            case "run_name":
+                return CHECKS["name"](option, what)
+            case _:
+                return CHECKS[name](option, what)
+
+    # --- calling ---
+
+    def __call__(self, *args: Any, **kwargs: Any) -> PipelineRunView | Any:
+        """Run the pipeline, and return a view of the run; in the body of another one, what its own body returns.
+
+        Raises
+        ------
+        ValueError
+            When an argument does not match its annotation, or the body calls no step.
+        PipelineRunError
+            When there is a run of that name, or a step failed; its `__cause__` is what that raised.
+        Exception
+            In mode ``fail_fast`` what the first failed step raised; always, what the body itself raises.
+        """
+        values = self._values(args, kwargs)
+        if step_here.get() is not None or run_here.get() is not None:
+            return self._interface.call(self._function, values)
+        run = Run(active_project(), self._options(values))
+        with run.going_on():
+            self._interface.call(self._function, values)
+        if run.is_empty:
+            raise ValueError(f"pipeline {self.name!r} called no step, so there is nothing to record")
+        return view_of_run(run.project, run.slug)
+
+    def _values(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        given = gather(self._interface, self.name, args, kwargs, kind="pipeline")
+        values = {}
+        for name, value in given.items():
+            try:
+                values[name] = self._interface.inputs[name].coerce(value, self.name)
+            except StepInterfaceError as error:
+                raise ValueError(str(error).replace("step ", "pipeline ", 1)) from error
+        return values
+
+    def _options(self, values: Mapping[str, Any]) -> RunOptions:
+        configuration = self._configuration
+        parts = time_parts() | (configuration.defaults.substitutions or {})
+        template = configuration.run_name or "{pipeline}-{date}-{time}"
+        return RunOptions(
+            name=substituted(template, {"pipeline": self.name, **parts}),
+            pipeline=self.name,
+            kind=self.name if configuration.run_name is None else None,
+            said={
+                "pipeline": self.name,
+                "source": f"{self._function.__module__}.{self._function.__qualname__}",
+                "execution_mode": str(configuration.execution_mode or ExecutionMode.STOP_ON_FAILURE),
+                **({} if configuration.enable_cache is None else {"enable_cache": configuration.enable_cache}),
+                "config": config_said(configuration.defaults),
+            },
+            defaults=configuration.defaults,
+            overrides=configuration.steps or {},
+            enable_cache=configuration.enable_cache,
+            mode=configuration.execution_mode or ExecutionMode.STOP_ON_FAILURE,
+            parameters=_loggable(values),
+            tags=configuration.tags or (),
+            substitutions=parts,
+        )
+
+
+def _loggable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a pipeline that JSON can hold, and of the others what they are."""
+    said = {}
+    for name, value in values.items():
+        try:
+            said[name] = codec.plain(value, name)
+        except (TypeError, ValueError):
+            said[name] = show(value)
+    return said
+
+
+@overload
+def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
+@overload
+def pipeline(function: None = None, /, **options: Any) -> Callable[[Callable[..., Any]], Pipeline]: ...
+@overload
+def pipeline(function: Callable[..., Any], /, **options: Any) -> Pipeline: ...
+
+
+def pipeline(
+    function: Callable[..., Any] | None = None, /, **options: Any
+) -> Pipeline | Callable[[Callable[..., Any]], Pipeline]:
+    """Make a pipeline of a function, as ``@pipeline`` or ``@pipeline(enable_cache=False)``.
+
+    Its body runs as it is written, whenever the pipeline is called: branches, loops, and `submit`, `map` and `product`
+    of its steps. Each call is a run, which is an experiment of the active project.
+
+    Parameters
+    ----------
+    function
+        With named arguments, whose annotations are checked.
+    options
+        ``name``, ``enable_cache``, ``tags``, ``execution_mode``; see `PipelineConfiguration`. All others are defaults
+        of those of its steps: ``enable_artifact_metadata``, ``enable_step_logs``, ``settings``, ``extra``, hooks,
+        ``model``, ``retry``, ``environment``, ``secrets``, ``substitutions``, ``cache_policy``; see
+        `StepConfiguration`. ``dynamic`` is accepted, and changes nothing.
+    """
+    if function is not None:
+        return Pipeline(function, options)
+    return lambda function: Pipeline(function, options)

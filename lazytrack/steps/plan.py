@@ -1,0 +1,185 @@
+"""How the calls of one step are done in a run: its options over the pipeline's, and what all of them record alike."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from lazytrack import codec
+from lazytrack.provenance.kept import SOURCE, Shared, file_of
+from lazytrack.steps import code
+from lazytrack.steps.base import BaseStep
+from lazytrack.steps.configuration import OPTIONS, StepConfiguration, StepRetryConfig
+from lazytrack.steps.hooks import Hook
+from lazytrack.steps.keys import FixedParts, fixed_parts
+from lazytrack.steps.policy import CachePolicy
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+_ELSEWHERE = {"name", "parameters", "group"}
+"""Options that are recorded in another place."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class StepPlan:
+    """How the calls of one step are done in a run.
+
+    Parameters
+    ----------
+    step
+        Whose calls.
+    configuration
+        Its options over the pipeline's.
+    is_cached
+        Whether outputs of an earlier run may be taken.
+    output_names
+        Of each declared output what it is called in this run.
+    said
+        What the record of each call says alike, as strict JSON.
+    code_file
+        The file with its source.
+    """
+
+    step: BaseStep
+    configuration: StepConfiguration
+    is_cached: bool
+    output_names: dict[str, str]
+    said: dict[str, Any]
+    code_file: Shared | None
+    _fixed: FixedParts | None = None
+
+    @property
+    def fixed(self) -> FixedParts:
+        """What all its cache keys have in common."""
+        if self._fixed is None:
+            self._fixed = fixed_parts(self.step, self.configuration)
+        return self._fixed
+
+    @property
+    def policy(self) -> CachePolicy:
+        """What its cache keys consist of."""
+        return self.configuration.cache_policy or CachePolicy()
+
+    @property
+    def retry(self) -> StepRetryConfig:
+        """How often it is tried again."""
+        return self.configuration.retry or StepRetryConfig(max_retries=0)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Variables that it has for the time it runs."""
+        return self.configuration.environment or {}
+
+
+def plan_of(
+    step: BaseStep, configuration: StepConfiguration, *, is_cached: bool, substitutions: Mapping[str, str]
+) -> StepPlan:
+    """Return how the calls of a step are done.
+
+    Parameters
+    ----------
+    configuration
+        Its options over the pipeline's.
+    substitutions
+        What stands for placeholders in the names of outputs.
+    """
+    named = {**substitutions, **(configuration.substitutions or {})}
+    source = code.source_file(step)
+    code_file = None if source is None else _code_file(source)
+    subject = step._code
+    said = {
+        "step_class_name": subject.__qualname__.rpartition(".")[2],
+        "entrypoint": f"{subject.__module__}.{subject.__qualname__}",
+        "cacheable": is_cached,
+        "config": codec.store(config_said(configuration)),
+        **({} if code_file is None else {SOURCE: code_file.digest}),
+    }
+    if (version := getattr(step, "VERSION", None)) is not None:
+        said["version"] = str(version)
+    if configuration.heartbeat_healthy_threshold is not None:
+        said["heartbeat_healthy_threshold"] = configuration.heartbeat_healthy_threshold
+    return StepPlan(
+        step=step,
+        configuration=configuration,
+        is_cached=is_cached,
+        output_names={name: substituted(name, named) for name in step.interface.outputs},
+        said=said,
+        code_file=code_file,
+    )
+
+
+_code_files: dict[str, Shared] = {}
+"""By source: redacting one takes longer than most steps."""
+
+
+def _code_file(source: Mapping[str, str]) -> Shared:
+    text = source["source"]
+    found = _code_files.get(text)
+    if found is None:
+        from lazytrack.provenance.redact import redact  # noqa: PLC0415  (it takes longer to load than most steps)
+
+        found = _code_files[text] = file_of(SOURCE, {**source, "source": redact(text)})
+    return found
+
+
+def substituted(name: str, substitutions: Mapping[str, str]) -> str:
+    """Return a name with what stands for its placeholders; one that is not known stays."""
+    return _PLACEHOLDER.sub(lambda match: substitutions.get(match[1], match[0]), name)
+
+
+def config_said(configuration: StepConfiguration) -> dict[str, Any]:
+    """Return what a record says of the options that are set, as JSON values."""
+    said: dict[str, Any] = {}
+    for name in OPTIONS:
+        option = getattr(configuration, name)
+        if option is None or name in _ELSEWHERE:
+            continue
+        said[name] = _option_said(name, option)
+    return said
+
+
+def _option_said(name: str, option: Any) -> Any:
+    match name:
+        case "on_failure" | "on_success" | "on_start" | "on_end":
+            return _hook_said(option)
+        case "output_materializers":
+            return {output: [_alias(handler) for handler in handlers] for output, handlers in option.items()}
+        case "retry":
+            return attrs.asdict(option)
+        case "cache_policy":
+            return _policy_said(option)
+        case "secrets":
+            return list(option)
+        case "model":
+            return option if isinstance(option, (str, dict)) else repr(option)
+        case _:
+            return codec.plain(option, name)
+
+
+def _hook_said(hook: Hook) -> str:
+    if isinstance(hook, str):
+        return hook
+    module, name = getattr(hook, "__module__", ""), getattr(hook, "__qualname__", type(hook).__qualname__)
+    return f"{module}.{name}"
+
+
+def _alias(handler: Any) -> str:
+    return handler if isinstance(handler, str) else str(handler.alias)
+
+
+def _policy_said(policy: CachePolicy) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for field in attrs.fields(CachePolicy):
+        value = getattr(policy, field.name)
+        if value == field.default:
+            continue
+        match field.name:
+            case "cache_func":
+                said[field.name] = _hook_said(value)
+            case "source_dependencies":
+                said[field.name] = [_hook_said(thing) for thing in value]
+            case "expires_after":
+                said[field.name] = policy.lifetime.total_seconds() if policy.lifetime else None
+            case _:
+                said[field.name] = value
+    return said

@@ -1,0 +1,64 @@
+"""The record of one call of a step: what it says while the step waits, runs, is tried again and has ended."""
+
+from typing import Any
+
+from lazytrack import naming
+from lazytrack.post_execution.status import ExecutionStatus
+from lazytrack.tracking.blocks import StepBlock
+from lazytrack.tracking.experiment import Experiment
+from lazytrack.tracking.logged import STEPS
+
+
+class StepRecord(StepBlock):
+    """The record of one call of a step; its fields are those of `StepInfo`, and what `docs/format.md` adds.
+
+    Parameters
+    ----------
+    experiment
+        Of the run.
+    key
+        What the run calls the call.
+    said
+        What there is to say before it begins, as strict JSON.
+    """
+
+    def __init__(self, experiment: Experiment, key: str, said: dict[str, Any]) -> None:
+        super().__init__(experiment, key)
+        self._put(key, said)
+
+    @property
+    def field(self) -> str:
+        """The field of the run's record that it is."""
+        return STEPS + self.key
+
+    def change(self, **fields: Any) -> None:
+        """Say something else; None leaves a field out."""
+        with self._experiment._ledger.lock:
+            self._experiment._ledger.note(self.field)
+            self._record = {k: v for k, v in {**self._record, **fields}.items() if v is not None}
+
+    def start(self) -> None:
+        """Say that an attempt begins, and be what this thread logs for."""
+        self.change(status=str(ExecutionStatus.RUNNING), start_time=naming.iso(naming.now()))
+        self._begin()
+
+    def stop(self) -> None:
+        """Be that no more."""
+        with self._experiment._ledger.lock:
+            self._experiment._watch(opened=False)
+        self._leave()
+
+    def set_aside(self, told: str | None) -> None:
+        """Say that an attempt failed, and that another one follows."""
+        earlier = {
+            "status": str(ExecutionStatus.RETRIED),
+            "start_time": self._record["start_time"],
+            "end_time": naming.iso(naming.now()),
+            "error": told,
+        }
+        attempts = [*self._record.get("attempts", ()), earlier]
+        self.change(status=str(ExecutionStatus.RETRYING), attempts=attempts)
+
+    def end(self, status: ExecutionStatus, told: str | None = None, **fields: Any) -> None:
+        """Say how it ended."""
+        self.change(status=str(status), end_time=naming.iso(naming.now()), error=told, **fields)

@@ -1,0 +1,41 @@
+"""The active project, which runs are recorded in where none is named."""
+
+import os
+
+from lazytrack.tracking import entered
+from lazytrack.tracking.project import Project
+
+VARIABLE = "LAZYTRACK_PROJECT"
+"""The environment variable with the path or URL of the project to use where no block says so."""
+_opened: dict[tuple[str, str], Project] = {}
+"""Projects that were opened here, by path and working folder: opening one anew would read all of it anew."""
+
+
+def active_project() -> Project:
+    """Return the project of the innermost ``with project:``, else that of ``LAZYTRACK_PROJECT``, else ``project.json``.
+
+    The last is in the working folder, and opened for adding.
+
+    Raises
+    ------
+    FormatError
+        When what is there is no project.
+    OSError
+        When it cannot be read.
+    """
+    project = entered.innermost()
+    if project is not None:
+        return project
+    path = os.environ.get(VARIABLE) or "project.json"
+    known = path, _working_folder()
+    project = _opened.get(known)
+    if project is None or project.is_gone():
+        project = _opened[known] = Project(path)
+    return project
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  (it is compared, not used as a path)
+    except OSError:  # it was deleted
+        return ""

@@ -58,12 +58,20 @@ class Shelf(Blobs):
     # --- writing ---
 
     def write(
-        self, artifact: Artifact, *, owner: str = "", sending: Sending | None = None, anew: bool = False
+        self,
+        artifact: Artifact,
+        *,
+        owner: str = "",
+        folder: str | None = None,
+        sending: Sending | None = None,
+        anew: bool = False,
     ) -> StoredFile:
         """Stream an artifact's value to a file of its own, below the folder `owner`, unless there is an equal one.
 
         Parameters
         ----------
+        folder
+            What the folder of its versions is called; by default as the artifact is.
         sending
             Sends what the handler has written, while this thread goes on: the file is there when `wait_for` says so.
         anew
@@ -76,10 +84,12 @@ class Shelf(Blobs):
         Exception
             Whatever the handler raises; then no file is left, but perhaps some that a manifest was to name.
         """
-        folder = new_folder(artifact.name, artifact.version, owner)
-        path = f"{folder}/{naming.safe_path(artifact.fname)}"
+        name = folder or artifact.name
+        place = new_folder(name, artifact.version, owner)
+        path = f"{place}/{naming.safe_path(artifact.fname)}"
         if artifact.has_parts:
-            return self._write_parts(artifact, folder, path, sending, anew=anew)
+            self._learn_parts(name)
+            return self._write_parts(artifact, place, path, sending, anew=anew)
 
         def fill(upload: Upload) -> None:
             with text_or_bytes(io.BufferedWriter(upload, BUFFER_BYTES), binary=artifact.binary) as buf:
@@ -109,7 +119,6 @@ class Shelf(Blobs):
         self, artifact: Artifact, folder: str, path: str, sending: Sending | None, *, anew: bool
     ) -> StoredFile:
         """Write the files of an artifact that is many, and the manifest that names them."""
-        self._learn_parts(artifact.name)
         parts: list[Named] = []
         taken = set()
         for name, opener in artifact.parts():

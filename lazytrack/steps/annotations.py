@@ -125,7 +125,7 @@ class Coercer:
         ValueError
             When it is none; the message is the reason, if there is more to say.
         """
-        if is_exactly(self.annotation, value):
+        if type(value) is self.annotation or is_exactly(self.annotation, value):
             return value
         if self._validate is None:
             if not accepts(self.annotation, value):

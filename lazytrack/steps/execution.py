@@ -150,7 +150,7 @@ def _outputs(task: Task) -> dict[str, Made]:
         artifact = construct(value, handlers.get(declared), artifact=f"{task.key}.{name}", output=name, step=step.name)
         data_type, shape = describe(value)
         made[name] = Made(
-            written=write_file(task.owner, task.record, artifact),
+            written=write_file(task.owner, task.record, artifact, step.name),
             data_type=data_type,
             shape=shape if task.collects else None,
             value=value,

@@ -183,7 +183,7 @@ class ArtifactFuture:
 
     def running(self) -> bool:
         """Tell whether the step has yet to end."""
-        return not self._invocation.done.done()
+        return not self._invocation.is_over
 
     def wait(self) -> None:
         """Wait until the step has ended; for what is raised see `result`."""
@@ -221,7 +221,7 @@ class StepFuture:
 
     def running(self) -> bool:
         """Tell whether the step has yet to end."""
-        return not self._invocation.done.done()
+        return not self._invocation.is_over
 
     def wait(self) -> None:
         """Wait until the step has ended.

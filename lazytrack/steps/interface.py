@@ -1,5 +1,6 @@
 """What a step takes and returns, read from its entrypoint's signature once."""
 
+import functools
 import inspect
 import types
 import typing
@@ -96,15 +97,16 @@ class StepInterface:
     outputs: dict[str, Output]
     is_tuple: bool = False
 
+    @functools.cached_property
+    def by_place(self) -> list[str]:
+        """The arguments that cannot be given by their names."""
+        parameters = self.signature.parameters.items()
+        return [name for name, parameter in parameters if parameter.kind is inspect.Parameter.POSITIONAL_ONLY]
+
     def call(self, entrypoint: Callable[..., Any], values: Mapping[str, Any]) -> Any:
         """Call the entrypoint with the values of its arguments by name."""
-        by_place = [
-            name
-            for name, parameter in self.signature.parameters.items()
-            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY
-        ]
-        by_name = {name: value for name, value in values.items() if name not in by_place}
-        return entrypoint(*(values[name] for name in by_place), **by_name)
+        by_name = {name: value for name, value in values.items() if name not in self.by_place}
+        return entrypoint(*(values[name] for name in self.by_place), **by_name)
 
     def outputs_in(self, returned: Any, step: str) -> dict[str, Any]:
         """Return the values of the outputs, by name, that an entrypoint has returned. Nothing is coerced.

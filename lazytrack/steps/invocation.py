@@ -47,7 +47,11 @@ class Invocation:
     inputs: dict[str, Any]
     after: list["Invocation"] = attrs.Factory(list)
     group: dict[str, Any] | None = None
-    done: "Future[None]" = attrs.field(factory=Future, init=False)
+    upstream: list["Invocation"] = attrs.field(init=False)
+    """The calls whose outputs it takes."""
+    done: "Future[None] | None" = attrs.field(default=None, init=False)
+    """Tells that it has ended; None of one that is run where it is called, which nobody waits for."""
+    is_over: bool = attrs.field(default=False, init=False)
     pending: int = attrs.field(default=0, init=False)
     """How many of those it waits for have yet to end."""
     status: ExecutionStatus = attrs.field(default=ExecutionStatus.INITIALIZING, init=False)
@@ -56,16 +60,19 @@ class Invocation:
     """Whose failure is why it was skipped."""
     outputs: dict[str, OutputArtifact] = attrs.field(factory=dict, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        found = (producer for tree in self.inputs.values() for producer in producers(tree))
+        self.upstream = list(dict.fromkeys(found)) if self.inputs else []
+
+    @property
+    def waits_for(self) -> list["Invocation"]:
+        """The calls that have to end before it begins, each once."""
+        return list(dict.fromkeys([*self.upstream, *self.after]))
+
     @property
     def output_names(self) -> list[str]:
         """What its outputs are called in this run."""
         return list(self.plan.output_names.values())
-
-    @property
-    def upstream(self) -> list["Invocation"]:
-        """The calls whose outputs it takes."""
-        found = (producer for tree in self.inputs.values() for producer in producers(tree))
-        return list(dict.fromkeys(found))
 
     @property
     def went_well(self) -> bool:
@@ -84,7 +91,8 @@ class Invocation:
 
     def settle(self) -> None:
         """Wait until it has ended, however that is."""
-        self.done.result()
+        if self.done is not None:
+            self.done.result()
 
     def wait(self) -> None:
         """Wait until it has ended, and raise what it raised.
@@ -112,5 +120,6 @@ class Invocation:
 
     def end(self, status: ExecutionStatus) -> None:
         """Take note of how it ended, and tell those that wait."""
-        self.status = status
-        self.done.set_result(None)
+        self.status, self.is_over = status, True
+        if self.done is not None:
+            self.done.set_result(None)

@@ -20,6 +20,22 @@ from lazytrack.steps.spelling import digest, short_digest, spelled
 
 
 @attrs.frozen(kw_only=True)
+class FixedParts:
+    """What of a key is the same for all calls of a step in one run.
+
+    Parameters
+    ----------
+    digest
+        Of all of it.
+    parts
+        A short digest of each part by its name, such as ``code`` or ``helper clean``.
+    """
+
+    digest: str
+    parts: dict[str, str]
+
+
+@attrs.frozen(kw_only=True)
 class CacheKey:
     """The cache key of one call.
 
@@ -27,20 +43,20 @@ class CacheKey:
     ----------
     key
         In hexadecimal.
-    parts
-        A short digest of each part by its name, such as ``parameter lr`` or ``helper clean``.
+    fixed
+        What all calls of the step have in common.
+    told
+        What this call has of its own, spelled, by the name of the part.
     """
 
     key: str
-    parts: dict[str, str]
+    fixed: FixedParts
+    told: dict[str, str]
 
-
-@attrs.frozen(kw_only=True)
-class FixedParts:
-    """What of a key is the same for all calls of a step in one run: spelled, and as short digests."""
-
-    spelled: dict[str, str]
-    parts: dict[str, str]
+    @property
+    def parts(self) -> dict[str, str]:
+        """A short digest of each part by its name, which tells what has changed when the key has."""
+        return self.fixed.parts | {name: short_digest(text) for name, text in self.told.items()}
 
 
 def fixed_parts(step: BaseStep, configuration: StepConfiguration) -> FixedParts:
@@ -69,7 +85,11 @@ def fixed_parts(step: BaseStep, configuration: StepConfiguration) -> FixedParts:
         told |= _of_policy(policy)
     except Exception as error:  # a user's function may raise anything
         raise StepInterfaceError(f"step {step.name!r}: its cache policy cannot be followed: {reason(error)}") from error
-    return FixedParts(spelled=told, parts={name: short_digest(text) for name, text in told.items()})
+    return FixedParts(digest=_digest(told), parts={name: short_digest(text) for name, text in told.items()})
+
+
+def _digest(told: Mapping[str, str]) -> str:
+    return digest([text for name in sorted(told) for text in (name, told[name])])
 
 
 def cache_key(
@@ -97,9 +117,7 @@ def cache_key(
             return None
     inputs = contents if policy.include_artifact_values else ids if policy.include_artifact_ids else {}
     told |= {f"input {name}": value for name, value in inputs.items() if name not in ignored}
-    parts = fixed.parts | {name: short_digest(text) for name, text in told.items()}
-    every = {**fixed.spelled, **told}
-    return CacheKey(key=digest([text for name in sorted(every) for text in (name, every[name])]), parts=parts)
+    return CacheKey(key=_digest({"": fixed.digest, **told}), fixed=fixed, told=told)
 
 
 def _name(step: BaseStep) -> str:

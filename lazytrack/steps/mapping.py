@@ -41,8 +41,6 @@ def calls_of(
         raise StepInterfaceError(f"step {step!r} takes {len(names)} arguments ({', '.join(names)}), not {len(args)}")
     check_known(kwargs, names, f"step {step!r} has no argument")
     given = dict(zip(names, args, strict=False))
-    if twice := [name for name in kwargs if name in given]:
-        raise StepInterfaceError(f"step {step!r}: multiple values for argument {twice[0]!r}")
     given |= kwargs
     mapped = {name: items for name, value in given.items() if (items := _items(value)) is not None}
     fixed = {n: value.value if isinstance(value, unmapped) else value for n, value in given.items() if n not in mapped}

@@ -48,11 +48,9 @@ def construct(value: Any, candidates: list[Any] | None, *, artifact: str, output
     candidates
         Classes or aliases to choose from; None for any.
     artifact
-        What the record calls it.
-    output
-        What the step calls it, which names the file.
-    step
-        Its name, for errors.
+        What the record calls it, and its file.
+    output, step
+        What the step calls it, and the name of that, for errors.
 
     Raises
     ------
@@ -60,7 +58,7 @@ def construct(value: Any, candidates: list[Any] | None, *, artifact: str, output
         When none of several candidates is for such a value.
     """
     handler = _handler(value, candidates, output, step)
-    return handler.construct(name=artifact, value=value, fname=f"{output}.{handler.suffix}")
+    return handler.construct(name=artifact, value=value, fname=f"{artifact}.{handler.suffix}")
 
 
 def describe(value: Any) -> tuple[str, list[int] | None]:

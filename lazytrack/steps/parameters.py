@@ -1,6 +1,6 @@
 """Which values one call of a step has, and from where: its arguments, the configured parameters, the defaults."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -60,10 +60,12 @@ def gather(
             f"{kind} {step!r} takes {len(interface.inputs)} arguments ({_names(interface.inputs)}), not {len(args)}"
         )
     check_known(kwargs, interface.inputs, f"{kind} {step!r} has no argument")
-    try:
-        given = interface.signature.bind_partial(*args, **kwargs).arguments
-    except TypeError as error:
-        raise StepInterfaceError(f"{kind} {step!r}: {error}") from error
+    given = dict(zip(interface.inputs, args, strict=False))
+    if twice := [name for name in kwargs if name in given]:
+        raise StepInterfaceError(f"{kind} {step!r}: multiple values for argument {twice[0]!r}")
+    if by_place := [name for name in kwargs if name in interface.by_place]:
+        raise StepInterfaceError(f"{kind} {step!r}: argument {by_place[0]!r} is positional only")
+    given |= kwargs
     values = {}
     for name, declared in interface.inputs.items():
         if name in given:
@@ -128,7 +130,7 @@ def resolve(
     return found
 
 
-def check_known(names: Iterable[str], known: Iterable[str], refusal: str) -> None:
+def check_known(names: Iterable[str], known: Collection[str], refusal: str) -> None:
     """Refuse the first of the names that is not known, and suggest one that is near.
 
     Raises
@@ -136,10 +138,9 @@ def check_known(names: Iterable[str], known: Iterable[str], refusal: str) -> Non
     StepInterfaceError
         Whose message is `refusal`, the name, and what is known.
     """
-    known = list(known)
     for name in names:
         if name not in known:
-            near = get_close_matches(str(name), known, n=1)
+            near = get_close_matches(str(name), list(known), n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise StepInterfaceError(f"{refusal} {name!r}: {hint}known: {_names(known)}")
 

@@ -76,10 +76,11 @@ class Performer:
         key, found = self._look_up(invocation, places)
         said = self._said(invocation, places, key)
         if isinstance(found, Hit):
-            self._take(invocation, found, said)
+            self._take(invocation, found, said | {"cache": {"key": found.said["cache"]["key"]}})
             return ExecutionStatus.CACHED
-        if isinstance(found, Miss) and found.why is not None:
-            said["cache"]["miss"] = found.why
+        if key is not None:
+            why = found.why if isinstance(found, Miss) else None
+            said["cache"] = {"key": key.key, "parts": key.parts, **({} if why is None else {"miss": why})}
         if plan.code_file is not None:
             experiment._code_files.setdefault(plan.code_file.digest, plan.code_file)
         record = StepRecord(experiment, invocation.key, said)
@@ -113,12 +114,9 @@ class Performer:
             said["parameters"] = codec.store(invocation.plain)
         if places:
             said["inputs"] = {name: inputs.said(tree, self.slug) for name, tree in places.items()}
-        waits = [other.key for other in dict.fromkeys([*invocation.upstream, *invocation.after])]
-        if waits:
-            said["upstream"] = waits
-        if key is not None:
-            said["cache"] = {"key": key.key, "parts": key.parts}
-        elif plan.is_cached:
+        if invocation.upstream or invocation.after:
+            said["upstream"] = [other.key for other in invocation.waits_for]
+        if key is None and plan.is_cached:
             said["cacheable"] = False
         if invocation.group is not None:
             said["group"] = invocation.group
@@ -138,7 +136,7 @@ class Performer:
                 output="value",
                 step=self._run.name,
             )
-            written = write_file(self.project, self.slug, artifact)
+            written = write_file(self.project, self.slug, artifact, "external")
             self.experiment._name_file(written)
             source = ArtifactSource(
                 self.project, self.slug, written.entry, data_type=describe(external.value)[0], value=external.value
@@ -168,7 +166,6 @@ class Performer:
             "end_time": now,
             "outputs": outputs,
             "original": {"run": hit.run, "step": hit.key},
-            "cache": {"key": said["cache"]["key"]},
         }
         if (metadata := hit.said.get("output_metadata")) is not None:
             said["output_metadata"] = metadata
@@ -286,7 +283,7 @@ class Performer:
         while name in invocation.output_names:
             name += "_"
         artifact = construct(text, ["text"], artifact=f"{invocation.key}.{name}", output="log", step=invocation.key)
-        written = write_file(self.project, self.slug, artifact)
+        written = write_file(self.project, self.slug, artifact, invocation.step.name)
         self.experiment._name_file(written)
         return written
 
@@ -300,7 +297,7 @@ class Performer:
             **plan.said,
             "status": str(status),
             "why": why,
-            "upstream": [other.key for other in dict.fromkeys([*invocation.upstream, *invocation.after])],
+            "upstream": [other.key for other in invocation.waits_for],
         }
         if invocation.plain:
             said["parameters"] = codec.store(invocation.plain)

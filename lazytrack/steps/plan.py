@@ -46,6 +46,8 @@ class StepPlan:
     output_names: dict[str, str]
     said: dict[str, Any]
     code_file: Shared | None
+    policy: CachePolicy = attrs.Factory(lambda self: self.configuration.cache_policy or CachePolicy(), takes_self=True)
+    """What its cache keys consist of."""
     _fixed: FixedParts | None = None
 
     @property
@@ -54,11 +56,6 @@ class StepPlan:
         if self._fixed is None:
             self._fixed = fixed_parts(self.step, self.configuration)
         return self._fixed
-
-    @property
-    def policy(self) -> CachePolicy:
-        """What its cache keys consist of."""
-        return self.configuration.cache_policy or CachePolicy()
 
     @property
     def retry(self) -> StepRetryConfig:

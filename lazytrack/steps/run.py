@@ -4,7 +4,7 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -102,6 +102,8 @@ class Run:
     @property
     def experiment(self) -> Experiment:
         """What it is recorded as, from the first step on."""
+        if self._experiment is not None:
+            return self._experiment
         with self._lock:
             if self._experiment is None:
                 experiment = Experiment._start(self.project, self.name, kind=self.options.kind)
@@ -111,7 +113,8 @@ class Run:
                     if self.options.tags:
                         experiment.tag(*self.options.tags)
                 self.project._take_in(experiment)
-                self._experiment = self.project._accompanied(experiment, Plan(autosave=AUTOSAVE_SECONDS))
+                experiment._beat()  # so that the first record of it tells one that was killed from one that runs
+                self._experiment = self.project._accompanied(experiment, Plan(autosave=AUTOSAVE_SECONDS, at_once=False))
             return self._experiment
 
     @property
@@ -135,7 +138,7 @@ class Run:
     ) -> Any:
         """Run a step now, and return the handle of its output, a tuple of several, or None."""
         invocation = self._prepare(step, args, kwargs, id=id, after=after)
-        for other in (*invocation.upstream, *invocation.after):
+        for other in invocation.waits_for:
             other.settle()
         missing = next((other for other in invocation.upstream if not other.went_well), None)
         if missing is None:
@@ -204,7 +207,7 @@ class Run:
         self._check_going_on()
         name = step.name
         waits = self._invocations_in(after, name)
-        for argument, value in {**dict(zip(step.interface.inputs, args, strict=False)), **kwargs}.items():
+        for argument, value in (*zip(step.interface.inputs, args, strict=False), *kwargs.items()):
             inputs.check_none_hidden(value, name, argument)
         with self._lock:
             key = self._free_key(name, id)
@@ -304,12 +307,13 @@ class Run:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"lazytrack {self.name}")
-            waiting = [o for o in dict.fromkeys([*invocation.upstream, *invocation.after]) if not o.done.done()]
+            invocation.done = Future()
+            waiting = [other.done for other in invocation.waits_for if other.done is not None]
             invocation.pending = len(waiting) + 1
         context = contextvars.copy_context()
         arrive: Callable[[Any], None] = lambda _: self._arrive(invocation, context)  # noqa: E731
         for other in waiting:
-            other.done.add_done_callback(arrive)
+            other.add_done_callback(arrive)
         arrive(None)
         return StepFuture(invocation)
 
@@ -404,8 +408,7 @@ class Run:
         if pool is None:
             return
         for each in self._invocations.values():
-            if each.status is not ExecutionStatus.INITIALIZING:  # which a call has that was interrupted
-                each.settle()
+            each.settle()
         pool.shutdown()
 
     def _end(self, error: BaseException | None) -> None:

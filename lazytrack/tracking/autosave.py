@@ -53,9 +53,11 @@ class Autosave(threading.Thread):
         Which one.
     seconds
         Between two saves.
+    at_once
+        Whether the first save is at the beginning, or after so many seconds.
     """
 
-    def __init__(self, experiment: "Experiment", seconds: float) -> None:
+    def __init__(self, experiment: "Experiment", seconds: float, *, at_once: bool = True) -> None:
         # No daemon: those are gone before the last save at the end of a process is through.
         super().__init__(name=f"lazytrack autosave {experiment.slug}", daemon=False)
         self.seconds = min(seconds, HEARTBEAT_SECONDS)
@@ -66,9 +68,10 @@ class Autosave(threading.Thread):
         self._may_succeed = True
         """Whether what failed was the storage, rather than something that cannot be written."""
         self._over = False
+        self._at_once = at_once
 
     def start(self) -> None:
-        """Begin; the first save is at once."""
+        """Begin."""
         _running.add(self)
         _prepare_process()
         super().start()
@@ -86,6 +89,9 @@ class Autosave(threading.Thread):
         """Save until there is nothing more to come."""
         experiment, word, ended = self._experiment, _Word.NOTHING, False
         try:
+            if not self._at_once:
+                self._heard = time.monotonic()
+                word = self._next()
             while not self._over:
                 if word is _Word.PROCESS_ENDS:
                     if not self._save_within(_PATIENCE_SECONDS, first=experiment._end_with_process):

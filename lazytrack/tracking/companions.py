@@ -21,6 +21,8 @@ class Plan:
     ----------
     autosave
         Seconds between two saves; None for none.
+    at_once
+        Whether the first of them is at the beginning.
     system_metrics
         Seconds between two samples; None for none.
     capture
@@ -28,6 +30,7 @@ class Plan:
     """
 
     autosave: float | None = None
+    at_once: bool = True
     system_metrics: float | None = None
     capture: bool = False
 
@@ -62,7 +65,9 @@ class Companions:
         self._experiment = experiment
         self.capture = Capture(experiment) if plan.capture else None
         self._sampler = None if plan.system_metrics is None else Sampler(experiment, plan.system_metrics)
-        self._autosave = None if plan.autosave is None else Autosave(experiment, plan.autosave)
+        self._autosave = None
+        if plan.autosave is not None:
+            self._autosave = Autosave(experiment, plan.autosave, at_once=plan.at_once)
 
     def start(self) -> None:
         """Begin."""

@@ -71,15 +71,20 @@ class Written:
     artifact: Artifact | None = None
 
 
-def write_file(owner: Owner, record: str, artifact: Artifact) -> Written:
+def write_file(owner: Owner, record: str, artifact: Artifact, folder: str) -> Written:
     """Write the file of an artifact that a record is going to have; nothing names it yet.
+
+    Parameters
+    ----------
+    folder
+        What of the record's folder it is put into, with others of its kind.
 
     Raises
     ------
     Exception
         Whatever its handler raises; then there is no file.
     """
-    stored = owner._shelf.write(artifact, owner=record)
+    stored = owner._shelf.write(artifact, owner=record, folder=folder)
     stored = signed(artifact, stored, record=record, field=ARTIFACT + artifact.name)
     said = to_entry(artifact, stored)
     codec.dumps(said)

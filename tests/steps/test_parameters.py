@@ -70,7 +70,7 @@ def test_arguments_by_place_alone_are_given_by_place():
 
     interface = read_interface(takes, "takes")
     assert interface.call(takes, resolve(interface, "takes", [1], {"y": 2}).parameters) == (1, 2)
-    with pytest.raises(StepInterfaceError, match="step 'takes': 'x' parameter is positional only"):
+    with pytest.raises(StepInterfaceError, match="step 'takes': argument 'x' is positional only"):
         resolve(interface, "takes", [], {"x": 1, "y": 2})
 
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from every_run import run_everything
 from jsonschema import Draft202012Validator
 
 from lazytrack import Project, Repository, codec
@@ -148,6 +149,25 @@ def test_every_file_of_where_results_come_from_matches_the_schema_of_the_page(tm
     assert sorted(kinds) == ["environment", "log", "platform"]
     fields = set(project._journal.fields(exp.slug))
     assert fields >= {"platform", "environment", "command", "root", "git", "uncommitted", "steps.outer", "steps.inner"}
+
+
+def test_every_file_of_runs_matches_the_schema_of_the_page(tmp_path):
+    with Project(tmp_path) as project:
+        first, second = run_everything()
+    for path in [*Path(project.folder).glob("log/*"), *Path(project.folder).glob("environments/*")]:
+        VALIDATOR.validate(json.loads(path.read_text()))
+    said = {
+        f"{run.id} {field}": value
+        for run in (first, second)
+        for field, value in project._journal.fields(run.id).items()
+        if field.startswith("steps.")
+    }
+    of_steps = SCHEMA["$defs"]["step"]["properties"].keys()
+    unexplained = {key for record in said.values() for key in record} - of_steps
+    assert unexplained == set()
+    unseen = of_steps - {key for record in said.values() for key in record}
+    assert unseen == {"parent", "logged", "version", "platform", "environment"}
+    assert second.get_step("flaky").status == "cached"
 
 
 def test_the_page_reads_a_file_of_points_as_the_code_does(tmp_path):

@@ -167,8 +167,7 @@ class Performer:
             "outputs": outputs,
             "original": {"run": hit.run, "step": hit.key},
         }
-        if (metadata := hit.said.get("output_metadata")) is not None:
-            said["output_metadata"] = metadata
+        said |= {name: hit.said[name] for name in ("metadata", "output_metadata") if name in hit.said}
         experiment._set_field(STEPS + invocation.key, said)
 
     # --- attempts ---

@@ -105,9 +105,7 @@ def main(folder: Path) -> None:
 def show(run: PipelineRunView) -> None:
     """Print what became of each step."""
     for made in run.steps:
-        print(
-            f"  {made.name:<9} {made.status:<10} {', '.join(output.data_type or '' for output in made.outputs.values())}"
-        )
+        print(f"  {made.name:<9} {made.status:<10} {', '.join(str(each.data_type) for each in made.outputs.values())}")
     score = run.get_step("choose").metadata
     print(f"  {run.status}" + (f", score {score['score'].value:.4f}\n" if score else "\n"))
 

@@ -10,6 +10,13 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SAY = {
     "compare_models.py": ["gradient boosting", "auc", "Bring it back:"],
+    "pipeline.py": [
+        "fit_3     completed",
+        "fit_3     cached",
+        "version 0 in the repository, the champion",
+        "judge     completed",
+        "'quality', which the step names, has changed",
+    ],
     "quickstart.py": ["completed", "{'approve': 0.7, 'review': 0.4}"],
     "killed_and_resumed.py": [
         "killed: status running",

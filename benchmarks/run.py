@@ -15,6 +15,7 @@ import provenance
 import remote
 import saving
 import series
+import steps
 import versions
 import writers
 
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "look-up": versions.look_up,
     "equal-content": versions.equal_content,
     "provenance": provenance.capturing,
+    "steps": steps.recording,
     "requests": remote.requests,
     "save-many": remote.many_artifacts,
     "save-remote": remote.large_artifact,

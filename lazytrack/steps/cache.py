@@ -92,7 +92,7 @@ class Index:
             return Miss()
         with self._lock:
             self._take_in(project)
-            places = list(self._by_key.get(key, ()))
+            places = [place for place in self._by_key.get(key, ()) if place[0] not in project._hidden]
         records = [(project._journal.get(run, STEPS + step), run, step) for run, step in places]
         sound = [each for each in records if takes(each[0]) == key]
         sound.sort(key=lambda each: str(each[0].get("end_time")), reverse=True)
@@ -122,10 +122,9 @@ def takes(said: Any) -> str | None:
 
 
 def _hit(project: Project, said: dict[str, Any], run: str, step: str, policy: CachePolicy) -> Hit | Miss:
-    now = naming.now()
     lifetime = policy.lifetime
     try:
-        if lifetime is not None and codec.parse_time(said["end_time"]) + lifetime <= now:
+        if lifetime is not None and codec.parse_time(said["end_time"]) + lifetime <= naming.now():
             return Miss(f"the outputs of {run} are older than expires_after allows")
         outputs = {}
         for name, output in (said.get("outputs") or {}).items():
@@ -133,7 +132,7 @@ def _hit(project: Project, said: dict[str, Any], run: str, step: str, policy: Ca
             entry = project._journal.get(run, field)
             if entry is None:
                 return Miss(f"{run} has no output {name!r} any more")
-            if entry.get("expiry") is not None and codec.parse_time(entry["expiry"]) <= now:
+            if entry.get("expiry") is not None and codec.parse_time(entry["expiry"]) <= naming.now():
                 return Miss(f"the output {name!r} of {run} has expired")
             outputs[name] = Entry(name=output["artifact"], said=entry)
             check_path(entry["path"], "artifacts")

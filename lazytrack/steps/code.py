@@ -58,6 +58,8 @@ def state(step: BaseStep) -> str:
     Of the latter those count that cannot change, and that the code does not set: numbers, text, None.
     """
     function = _function(step.entrypoint)
+    if not function.__closure__ and not _is_class_step(step):
+        return ""
     told = {f"variable {name}": spelled(value) for name, value in _fixed_variables(function)}
     if _is_class_step(step):
         own = {name: value for name, value in vars(step).items() if name not in _OF_EVERY_STEP}

@@ -74,8 +74,6 @@ def fixed_parts(step: BaseStep, configuration: StepConfiguration) -> FixedParts:
     if policy.include_step_code:
         told["code"] = code.own_code(step)
         told |= {f"helper {name}": said for name, said in code.helpers(step).items()}
-    if state := code.state(step):
-        told["state"] = state
     told["outputs"] = spelled([[name, _handlers(configuration, name)] for name in step.interface.outputs])
     if configuration.environment:
         told["environment"] = spelled(configuration.environment)
@@ -93,6 +91,7 @@ def _digest(told: Mapping[str, str]) -> str:
 
 
 def cache_key(
+    step: BaseStep,
     fixed: FixedParts,
     policy: CachePolicy,
     parameters: Mapping[str, Any],
@@ -115,6 +114,8 @@ def cache_key(
             told = {f"parameter {n}": spelled(value) for n, value in parameters.items() if n not in ignored}
         except (TypeError, ValueError):
             return None
+    if state := code.state(step):  # which may be another one from call to call
+        told["state"] = state
     inputs = contents if policy.include_artifact_values else ids if policy.include_artifact_ids else {}
     told |= {f"input {name}": value for name, value in inputs.items() if name not in ignored}
     return CacheKey(key=_digest({"": fixed.digest, **told}), fixed=fixed, told=told)

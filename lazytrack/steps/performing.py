@@ -92,6 +92,7 @@ class Performer:
         if not plan.is_cached:
             return None, None
         key = cache_key(
+            invocation.step,
             plan.fixed,
             plan.policy,
             invocation.parameters,
@@ -194,12 +195,12 @@ class Performer:
     def _attempt(self, invocation: Invocation, places: dict[str, Any], record: StepRecord, *, is_last: bool) -> Outcome:
         plan = invocation.plan
         options = plan.configuration
-        secrets = look_up(options.secrets or (), plan.step.name)
+        secrets = look_up(options.secrets or (), invocation.step.name)
         if secrets:
             self._run.hush(secrets)
         wanted = plan.variables | secrets
         task = Task(
-            step=plan.step,
+            step=invocation.step,
             configuration=options,
             owner=self.project,
             record=self.slug,

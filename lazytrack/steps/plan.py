@@ -27,7 +27,7 @@ class StepPlan:
     Parameters
     ----------
     step
-        Whose calls.
+        Whose calls, or another one with the same code and options.
     configuration
         Its options over the pipeline's.
     is_cached

@@ -142,7 +142,8 @@ class Run:
             other.settle()
         missing = next((other for other in invocation.upstream if not other.went_well), None)
         if missing is None:
-            self._check_going_on()
+            if invocation.after or invocation.upstream:
+                self._check_going_on()
         else:
             self._skip(invocation, missing)
             if self.options.mode is not ExecutionMode.CONTINUE_ON_FAILURE:
@@ -246,13 +247,17 @@ class Run:
         if id is not None:
             if not codec.text(id, f"the id of a call of step {name!r}").strip():
                 raise ValueError(f"the id of a call of step {name!r} is empty")
-            if id in self._invocations:
+            if self._is_taken(id):
                 raise StepInterfaceError(f"run {self.name!r} has a call {id!r} already: give another id")
             return id
         count = self._counts.get(name, 0)
-        while (key := name if count == 0 else f"{name}_{count + 1}") in self._invocations:
+        while self._is_taken(key := name if count == 0 else f"{name}_{count + 1}"):
             count = self._counts[name] = count + 1
         return key
+
+    def _is_taken(self, key: str) -> bool:
+        """Tell whether there is a call of that id, or a block of a step that is called so."""
+        return key in self._invocations or (self._experiment is not None and key in self._experiment._blocks)
 
     def _plan(self, step: BaseStep, key: str) -> StepPlan:
         overrides = self.options.overrides.get(key)

@@ -265,3 +265,11 @@ def test_the_index_is_read_anew_when_a_miss_is_old(project, tmp_path, monkeypatc
     assert isinstance(index.find(key, cache.CachePolicy()), cache.Miss)
     monkeypatch.setattr(cache, "_FRESH_MICROS", -1)
     assert isinstance(index.find(key, cache.CachePolicy()), cache.Hit)
+
+
+def test_a_project_that_starts_empty_takes_nothing_of_what_was_there(project, tmp_path):
+    whole()
+    with Project(tmp_path / "shop", mode="w") as again:
+        assert statuses(whole()) == ["completed", "completed"]
+        assert statuses(whole()) == ["cached", "cached"]
+    assert len(again) == 2

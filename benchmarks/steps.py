@@ -84,9 +84,9 @@ def recording(work: Path) -> Result:
     return Result(
         how=f"{_STEPS} trivial steps in sequence, each with the output of the one before as its input, recorded in a "
         "new project on a local disk, synced. Beside it a bare cache on files that hashes the code and the argument, "
-        "pickles each result and renames it into place, and syncs nothing. All cached: the same again, 10 times, beside "
-        f"reading the pickles back. A map of {_CALLS:,} calls on threads, cut into tenths. Requests are counted by the "
-        "server, moto's: what a run of 220 steps costs more than one of 20, for each step.",
+        "pickles each result and renames it into place, and syncs nothing. All cached: the same again, 10 times, "
+        f"beside reading the pickles back. A map of {_CALLS:,} calls on threads, cut into tenths. Requests are counted "
+        "by the server, moto's: what a run of 220 steps costs more than one of 20, for each step.",
         figures=[
             Figure(
                 what="100 steps, recorded / a bare cache that writes, CPU",

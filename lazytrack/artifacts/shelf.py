@@ -71,7 +71,8 @@ class Shelf(Blobs):
         Parameters
         ----------
         folder
-            What the folder of its versions is called; by default as the artifact is.
+            A folder that `new_folder` has named, for files of which each has an ``fname`` of its own; by default one is
+            made for this artifact alone. An artifact that is many files has one of its own, beside that.
         sending
             Sends what the handler has written, while this thread goes on: the file is there when `wait_for` says so.
         anew
@@ -84,12 +85,12 @@ class Shelf(Blobs):
         Exception
             Whatever the handler raises; then no file is left, but perhaps some that a manifest was to name.
         """
-        name = folder or artifact.name
-        place = new_folder(name, artifact.version, owner)
-        path = f"{place}/{naming.safe_path(artifact.fname)}"
+        if folder is None or artifact.has_parts:
+            name = artifact.name if folder is None else folder.split("/")[-2]
+            folder = new_folder(name, artifact.version, owner)
+        path = f"{folder}/{naming.safe_path(artifact.fname)}"
         if artifact.has_parts:
-            self._learn_parts(name)
-            return self._write_parts(artifact, place, path, sending, anew=anew)
+            return self._write_parts(artifact, folder, path, sending, anew=anew)
 
         def fill(upload: Upload) -> None:
             with text_or_bytes(io.BufferedWriter(upload, BUFFER_BYTES), binary=artifact.binary) as buf:
@@ -119,6 +120,7 @@ class Shelf(Blobs):
         self, artifact: Artifact, folder: str, path: str, sending: Sending | None, *, anew: bool
     ) -> StoredFile:
         """Write the files of an artifact that is many, and the manifest that names them."""
+        self._learn_parts(folder.split("/")[-2])
         parts: list[Named] = []
         taken = set()
         for name, opener in artifact.parts():
@@ -145,10 +147,9 @@ class Shelf(Blobs):
         if stored.path in self._written:
             self._written[stored.path] = min(self._written.get(file.path, 0) for file in [stored, *parts])
 
-    def _learn_parts(self, name: str) -> None:
-        """Take note of the files of earlier versions of an artifact that is many."""
+    def _learn_parts(self, part: str) -> None:
+        """Take note of the files of earlier versions of artifacts that are many, in folders of this name."""
         self._learn(_LARGEST)
-        part = naming.safe_part(name)
         for path in [path for path in self._manifests if path.split("/")[-3:-2] == [part]][-_MANIFESTS:]:
             stored = self._manifests.pop(path)
             try:

@@ -40,6 +40,8 @@ class Task:
         By argument, as the entrypoint gets them.
     inputs
         By argument, where artifact inputs are.
+    folder
+        In which the files of outputs are put.
     output_names
         Of each declared output what it is called in this run.
     secrets
@@ -59,6 +61,7 @@ class Task:
     key: str
     parameters: dict[str, Any]
     inputs: dict[str, Any]
+    folder: str
     output_names: dict[str, str]
     secrets: dict[str, str] = attrs.Factory(dict)
     keeps_log: bool = True
@@ -150,7 +153,7 @@ def _outputs(task: Task) -> dict[str, Made]:
         artifact = construct(value, handlers.get(declared), artifact=f"{task.key}.{name}", output=name, step=step.name)
         data_type, shape = describe(value)
         made[name] = Made(
-            written=write_file(task.owner, task.record, artifact, step.name),
+            written=write_file(task.owner, task.record, artifact, task.folder),
             data_type=data_type,
             shape=shape if task.collects else None,
             value=value,

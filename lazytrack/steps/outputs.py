@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from lazytrack import naming
 from lazytrack.artifacts import Artifact, get_handler, handler_for
 from lazytrack.errors import StepInterfaceError
 from lazytrack.steps.annotations import show
@@ -58,7 +59,7 @@ def construct(value: Any, candidates: list[Any] | None, *, artifact: str, output
         When none of several candidates is for such a value.
     """
     handler = _handler(value, candidates, output, step)
-    return handler.construct(name=artifact, value=value, fname=f"{artifact}.{handler.suffix}")
+    return handler.construct(name=artifact, value=value, fname=naming.safe_part(f"{artifact}.{handler.suffix}"))
 
 
 def describe(value: Any) -> tuple[str, list[int] | None]:

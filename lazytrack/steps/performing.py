@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import StoredFile
+from lazytrack.artifacts.blobs import new_folder
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import signed
 from lazytrack.errors import SaveError
@@ -46,6 +47,7 @@ class Performer:
     def __init__(self, run: "Run", index: Index) -> None:
         self._run, self._index = run, index
         self._lock = threading.RLock()
+        self._folders: dict[str, str] = {}
         self._external: dict[int, tuple[ExternalArtifact, ArtifactSource]] = {}
 
     @property
@@ -137,7 +139,7 @@ class Performer:
                 output="value",
                 step=self._run.name,
             )
-            written = write_file(self.project, self.slug, artifact, "external")
+            written = write_file(self.project, self.slug, artifact, self._folder("external"))
             self.experiment._name_file(written)
             source = ArtifactSource(
                 self.project, self.slug, written.entry, data_type=describe(external.value)[0], value=external.value
@@ -209,6 +211,7 @@ class Performer:
             key=invocation.key,
             parameters=invocation.parameters,
             inputs=places,
+            folder=self._folder(invocation.step.name, anew="attempts" in record._record),
             output_names=plan.output_names,
             secrets=secrets,
             keeps_log=options.enable_step_logs is not False,
@@ -278,12 +281,21 @@ class Performer:
             self._index.add(key.key, self.slug, invocation.key)
         return status
 
+    def _folder(self, name: str, *, anew: bool = False) -> str:
+        """Return where files of a step are put: all in one folder, but for those of a further attempt."""
+        folder = None if anew else self._folders.get(name)
+        if folder is None:
+            folder = new_folder(name, 0, self.slug)
+            if not anew:
+                folder = self._folders.setdefault(name, folder)
+        return folder
+
     def _log_artifact(self, invocation: Invocation, text: str) -> Written:
         name = "log"
         while name in invocation.output_names:
             name += "_"
         artifact = construct(text, ["text"], artifact=f"{invocation.key}.{name}", output="log", step=invocation.key)
-        written = write_file(self.project, self.slug, artifact, invocation.step.name)
+        written = write_file(self.project, self.slug, artifact, self._folder(invocation.step.name))
         self.experiment._name_file(written)
         return written
 

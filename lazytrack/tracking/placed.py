@@ -77,7 +77,7 @@ def write_file(owner: Owner, record: str, artifact: Artifact, folder: str) -> Wr
     Parameters
     ----------
     folder
-        What of the record's folder it is put into, with others of its kind.
+        Where it is put, with others; see `lazytrack.artifacts.Shelf.write`.
 
     Raises
     ------

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from lazytrack.steps.configuration import GroupInfo, StepConfiguration, StepRetryConfig, StepRuntime
     from lazytrack.steps.context import StepContext, current_experiment, get_step_context, log_metadata
     from lazytrack.steps.decorator import step
-    from lazytrack.steps.handles import ExternalArtifact, MapResultsFuture, OutputArtifact, StepFuture, unmapped
+    from lazytrack.steps.futures import MapResultsFuture, StepFuture
+    from lazytrack.steps.handles import ExternalArtifact, OutputArtifact, unmapped
     from lazytrack.steps.modes import ExecutionMode
     from lazytrack.steps.pipelines import Pipeline, pipeline
     from lazytrack.steps.policy import CachePolicy
@@ -43,13 +44,13 @@ _HOMES = {
     "ExecutionMode": "modes",
     "ExternalArtifact": "handles",
     "GroupInfo": "configuration",
-    "MapResultsFuture": "handles",
+    "MapResultsFuture": "futures",
     "OutputArtifact": "handles",
     "Pipeline": "pipelines",
     "ResourceSettings": "resources",
     "StepConfiguration": "configuration",
     "StepContext": "context",
-    "StepFuture": "handles",
+    "StepFuture": "futures",
     "StepRetryConfig": "configuration",
     "StepRuntime": "configuration",
     "current_experiment": "context",

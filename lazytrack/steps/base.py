@@ -14,7 +14,7 @@ from lazytrack.steps.parameters import gather
 from lazytrack.steps.source import source_of
 
 if TYPE_CHECKING:
-    from lazytrack.steps.handles import MapResultsFuture, StepFuture
+    from lazytrack.steps.futures import MapResultsFuture, StepFuture
     from lazytrack.steps.run import Run
 
 _NO_NAMES: Mapping[str, Any] = MappingProxyType({})

@@ -4,15 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lazytrack.errors import StepInterfaceError
-from lazytrack.steps.handles import (
-    ArtifactFuture,
-    ArtifactSource,
-    Chunk,
-    ExternalArtifact,
-    MapResultsFuture,
-    OutputArtifact,
-    StepFuture,
-)
+from lazytrack.steps.futures import ArtifactFuture, MapResultsFuture, StepFuture
+from lazytrack.steps.handles import ArtifactSource, Chunk, ExternalArtifact, OutputArtifact
 
 if TYPE_CHECKING:
     from lazytrack.steps.invocation import Invocation

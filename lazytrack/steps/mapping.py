@@ -8,7 +8,8 @@ from typing import Any
 
 from lazytrack.artifacts.base import text_or_bytes
 from lazytrack.errors import StepInterfaceError
-from lazytrack.steps.handles import ArtifactFuture, Chunk, MapResultsFuture, OutputArtifact, StepFuture, unmapped
+from lazytrack.steps.futures import ArtifactFuture, MapResultsFuture, StepFuture
+from lazytrack.steps.handles import Chunk, OutputArtifact, unmapped
 from lazytrack.steps.interface import StepInterface
 from lazytrack.steps.outputs import construct
 from lazytrack.steps.parameters import check_known

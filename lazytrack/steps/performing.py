@@ -95,7 +95,7 @@ class Performer:
             return None, None
         key = cache_key(
             invocation.step,
-            plan.fixed,
+            plan.fixed_parts(invocation.step),
             plan.policy,
             invocation.parameters,
             {name: inputs.content(tree) for name, tree in places.items()},

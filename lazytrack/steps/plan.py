@@ -12,6 +12,7 @@ from lazytrack.steps import code
 from lazytrack.steps.base import BaseStep
 from lazytrack.steps.configuration import OPTIONS, StepConfiguration, StepRetryConfig
 from lazytrack.steps.hooks import Hook
+from lazytrack.steps.interface import StepInterface
 from lazytrack.steps.keys import FixedParts, fixed_parts
 from lazytrack.steps.policy import CachePolicy
 
@@ -26,8 +27,8 @@ class StepPlan:
 
     Parameters
     ----------
-    step
-        Whose calls, or another one with the same code and options.
+    interface, own
+        What the step takes and returns, and its own options; other steps may share both.
     configuration
         Its options over the pipeline's.
     is_cached
@@ -40,7 +41,8 @@ class StepPlan:
         The file with its source.
     """
 
-    step: BaseStep
+    interface: StepInterface
+    own: StepConfiguration
     configuration: StepConfiguration
     is_cached: bool
     output_names: dict[str, str]
@@ -50,11 +52,10 @@ class StepPlan:
     """What its cache keys consist of."""
     _fixed: FixedParts | None = None
 
-    @property
-    def fixed(self) -> FixedParts:
-        """What all its cache keys have in common."""
+    def fixed_parts(self, step: BaseStep) -> FixedParts:
+        """Return what the cache keys of all calls have in common."""
         if self._fixed is None:
-            self._fixed = fixed_parts(self.step, self.configuration)
+            self._fixed = fixed_parts(step, self.configuration)
         return self._fixed
 
     @property
@@ -96,7 +97,8 @@ def plan_of(
     if configuration.heartbeat_healthy_threshold is not None:
         said["heartbeat_healthy_threshold"] = configuration.heartbeat_healthy_threshold
     return StepPlan(
-        step=step,
+        interface=step.interface,
+        own=step.configuration,
         configuration=configuration,
         is_cached=is_cached,
         output_names={name: substituted(name, named) for name in step.interface.outputs},

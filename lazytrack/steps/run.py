@@ -7,24 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import attrs
-
-from lazytrack import codec, naming
-from lazytrack.errors import PipelineRunError, SaveError, StepInterfaceError
+from lazytrack import naming
+from lazytrack.errors import PipelineRunError, SaveError
 from lazytrack.post_execution.status import ExecutionStatus
-from lazytrack.steps import inputs, logs
+from lazytrack.steps import logs
 from lazytrack.steps.base import BaseStep
 from lazytrack.steps.cache import index_of
+from lazytrack.steps.calls import Calls
 from lazytrack.steps.configuration import GroupInfo
 from lazytrack.steps.context import run_here, step_here
 from lazytrack.steps.environment import unheard
-from lazytrack.steps.handles import ExternalArtifact, MapResultsFuture, StepFuture
+from lazytrack.steps.futures import MapResultsFuture, StepFuture
 from lazytrack.steps.invocation import Invocation
 from lazytrack.steps.mapping import calls_of
 from lazytrack.steps.modes import ExecutionMode, RunOptions
-from lazytrack.steps.parameters import resolve
 from lazytrack.steps.performing import Performer
-from lazytrack.steps.plan import StepPlan, plan_of
 from lazytrack.tracking.blocks import told
 from lazytrack.tracking.companions import Plan
 from lazytrack.tracking.experiment import Experiment
@@ -63,9 +60,7 @@ class Run:
         self._performer = Performer(self, index)
         self._lock = threading.RLock()
         self._experiment: Experiment | None = None
-        self._invocations: dict[str, Invocation] = {}
-        self._counts: dict[str, int] = {}
-        self._plans: dict[tuple[int, str], StepPlan] = {}
+        self._calls = Calls(self)
         self._failed: dict[str, Invocation] = {}
         """Those that failed and nobody was told of."""
         self._told: dict[int, Invocation] = {}
@@ -126,10 +121,14 @@ class Run:
         """Whether what runs need not go on."""
         return self._is_fast and self._is_stopping.is_set()
 
+    def has_block(self, key: str) -> bool:
+        """Tell whether a step has a block that the record calls so."""
+        return self._experiment is not None and key in self._experiment._blocks
+
     @property
     def is_empty(self) -> bool:
         """Whether no step was called."""
-        return not self._invocations
+        return not len(self._calls)
 
     # --- calls ---
 
@@ -137,7 +136,7 @@ class Run:
         self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str | None, after: Any
     ) -> Any:
         """Run a step now, and return the handle of its output, a tuple of several, or None."""
-        invocation = self._prepare(step, args, kwargs, id=id, after=after)
+        invocation = self._prepared(step, args, kwargs, id=id, after=after)
         for other in invocation.waits_for:
             other.settle()
         missing = next((other for other in invocation.upstream if not other.went_well), None)
@@ -160,7 +159,7 @@ class Run:
         self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str | None, after: Any
     ) -> StepFuture:
         """Have a step run when what it needs is there, while the body goes on."""
-        return self._submit(self._prepare(step, args, kwargs, id=id, after=after))
+        return self._submit(self._prepared(step, args, kwargs, id=id, after=after))
 
     def map(
         self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, after: Any, crossed: bool
@@ -169,12 +168,12 @@ class Run:
         self._check_going_on()
         calls = calls_of(step.interface, step.name, args, kwargs, crossed=crossed)
         group = step.configuration.group or GroupInfo(id=naming.unique(), name=step.name, type="map")
-        prepared = [self._prepare(step, (), call, id=None, after=after, group=group) for call in calls]
+        prepared = [self._prepared(step, (), call, id=None, after=after, group=group) for call in calls]
         return MapResultsFuture([self._submit(each) for each in prepared], len(step.interface.outputs))
 
     def call_alone(self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str | None) -> Any:
         """Run a step that was called by itself, and return its value, or a tuple of several."""
-        invocation = self._prepare(step, args, kwargs, id=id, after=None, others_are_artifacts=True)
+        invocation = self._prepared(step, args, kwargs, id=id, after=None, others_are_artifacts=True)
         self._perform(invocation)
         invocation.raise_failure()
         return StepFuture(invocation).load()
@@ -191,109 +190,11 @@ class Run:
             if invocation.error is not None:
                 self._told[id(invocation.error)] = invocation
 
-    # --- before they run ---
-
-    def _prepare(
-        self,
-        step: BaseStep,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        *,
-        id: str | None,
-        after: Any,
-        group: GroupInfo | None = None,
-        others_are_artifacts: bool = False,
-    ) -> Invocation:
-        """Check what a call is given, and give it an id."""
+    def _prepared(self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], **how: Any) -> Invocation:
         self._check_going_on()
-        name = step.name
-        waits = self._invocations_in(after, name)
-        for argument, value in (*zip(step.interface.inputs, args, strict=False), *kwargs.items()):
-            inputs.check_none_hidden(value, name, argument)
-        with self._lock:
-            key = self._free_key(name, id)
-            plan = self._plan(step, key)
-            arguments = resolve(
-                step.interface,
-                name,
-                args,
-                kwargs,
-                configured=plan.configuration.parameters,
-                is_artifact=inputs.is_artifact,
-                others_are_artifacts=others_are_artifacts,
-            )
-            trees = {}
-            for argument, value in arguments.artifacts.items():
-                known = inputs.is_artifact(value)
-                trees[argument] = inputs.as_tree(value, name, argument) if known else ExternalArtifact(value=value)
-            group = group or plan.configuration.group
-            invocation = Invocation(
-                run=self,
-                step=step,
-                plan=plan,
-                key=key,
-                parameters=arguments.parameters,
-                plain=arguments.plain,
-                inputs=trees,
-                after=waits,
-                group=None if group is None else attrs.asdict(group),
-            )
-            self._invocations[key] = invocation
-            if id is None:
-                self._counts[name] = self._counts.get(name, 0) + 1
-        return invocation
+        return self._calls.prepare(step, args, kwargs, **how)
 
-    def _free_key(self, name: str, id: str | None) -> str:
-        if id is not None:
-            if not codec.text(id, f"the id of a call of step {name!r}").strip():
-                raise ValueError(f"the id of a call of step {name!r} is empty")
-            if self._is_taken(id):
-                raise StepInterfaceError(f"run {self.name!r} has a call {id!r} already: give another id")
-            return id
-        count = self._counts.get(name, 0)
-        while self._is_taken(key := name if count == 0 else f"{name}_{count + 1}"):
-            count = self._counts[name] = count + 1
-        return key
-
-    def _is_taken(self, key: str) -> bool:
-        """Tell whether there is a call of that id, or a block of a step that is called so."""
-        return key in self._invocations or (self._experiment is not None and key in self._experiment._blocks)
-
-    def _plan(self, step: BaseStep, key: str) -> StepPlan:
-        overrides = self.options.overrides.get(key)
-        known = id(step.configuration), key if overrides else ""
-        plan = self._plans.get(known)
-        if plan is None or plan.step.interface is not step.interface:
-            own = step.with_options(**overrides).configuration if overrides else step.configuration
-            configuration = own.over(self.options.defaults)
-            enable = configuration.enable_cache
-            if enable is None:
-                enable = self.options.enable_cache is not False
-            enable = enable and self.options.pipeline is not None  # a step that is called by itself runs
-            plan = plan_of(step, configuration, is_cached=enable, substitutions=self.options.substitutions)
-            self._plans[known] = plan
-        return plan
-
-    def _invocations_in(self, after: Any, step: str) -> list[Invocation]:
-        """Return the calls that `after` names: by ids, handles, futures, results of maps, or lists of them."""
-        match after:
-            case None:
-                return []
-            case str():
-                found = self._invocations.get(after)
-                if found is None:
-                    known = ", ".join(map(repr, self._invocations)) or "none"
-                    raise StepInterfaceError(
-                        f"step {step!r} is to run after {after!r}, which was not called; known: {known}"
-                    )
-                return [found]
-            case StepFuture():
-                return [after._invocation]
-            case list() | tuple() | set() | MapResultsFuture():
-                return [invocation for item in after for invocation in self._invocations_in(item, step)]
-        if inputs.is_artifact(after):
-            return list(inputs.producers(after))
-        raise StepInterfaceError(f"step {step!r} is to run after {after!r}, which is no call of a step")
+    # --- whether it goes on ---
 
     def _check_going_on(self) -> None:
         """Refuse to start anything where a failure, that nobody was told of, forbids it."""
@@ -412,7 +313,7 @@ class Run:
         pool = self._pool
         if pool is None:
             return
-        for each in self._invocations.values():
+        for each in self._calls:
             each.settle()
         pool.shutdown()
 

@@ -747,9 +747,8 @@ def test_item_18_stop_on_failure_starts_no_more_and_tells_the_cause(project):
     @pipeline
     def whole():
         running = slow.submit()
-        broken = breaks.submit()
         later = add.submit(1, after=running)
-        release_when(broken, release)
+        release_when(breaks.submit(), release)
         later._invocation.settle()
 
     with pytest.raises(PipelineRunError, match="failed in 'breaks': LookupError: broken") as caught:

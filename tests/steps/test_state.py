@@ -115,3 +115,24 @@ def test_a_block_in_a_step_and_a_call_of_another_step_are_apart():
     steps = {each.step_name: each for each in run.experiment.steps}
     assert steps["inner"].parent == "outer"
     assert steps["inner"].logged == ["metrics.auc"]
+
+
+def test_options_for_calls_by_their_id_come_before_the_steps_own():
+    @step(extra={"a": 1}, enable_cache=True)
+    def shown() -> int:
+        return 1
+
+    @pipeline
+    def whole():
+        shown()
+        shown()
+
+    configured = whole.with_options(steps={"shown_2": {"extra": {"b": 2}, "enable_cache": False}})
+    whole()
+    run = configured()
+    assert [(each.name, each.extra, str(each.status)) for each in run.steps] == [
+        ("shown", {"a": 1}, "cached"),
+        ("shown_2", {"a": 1, "b": 2}, "completed"),
+    ]
+    with pytest.warns(UserWarning, match="had options for 'other', and called no step so"):
+        whole.with_options(steps={"other": {"enable_cache": False}})()

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -326,6 +327,8 @@ class Run:
             raised = self._what_to_raise(error, failed)
             if self.is_empty and raised is None:
                 return
+            if raised is None:
+                self._tell_of_unused_options()
             experiment = self.experiment
             if raised is None:
                 status = "completed"
@@ -348,6 +351,13 @@ class Run:
                 _running.discard(self._known_as)
         if raised is not None:
             raise raised from raised.__cause__
+
+    def _tell_of_unused_options(self) -> None:
+        if unknown := [key for key in self.options.overrides if key not in self._calls]:
+            names = ", ".join(map(repr, unknown))
+            warnings.warn(
+                f"run {self.name!r} had options for {names}, and called no step so", UserWarning, stacklevel=6
+            )
 
     def _what_to_raise(self, error: BaseException | None, failed: list[Invocation]) -> BaseException | None:
         by_a_step = error is not None and id(error) in self._told

@@ -1,11 +1,18 @@
 """Views of artifacts that steps have taken or made."""
 
 import warnings
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from lazytrack import codec
 from lazytrack.artifacts.loading import load
 from lazytrack.post_execution.base_view import BaseView, MetadataEntry, metadata_entries
 from lazytrack.post_execution.models import ArtifactResponseModel
+from lazytrack.tracking.logged import STEPS
+from lazytrack.tracking.placed import ARTIFACT, Entry
+
+if TYPE_CHECKING:
+    from lazytrack.tracking.project import Project
 
 
 class ArtifactView(BaseView):
@@ -75,3 +82,68 @@ class ArtifactView(BaseView):
         return value if index is None else value[index]
 
     load = read
+
+
+def step_id(run: str, name: str) -> str:
+    """Return the id of a step of a run."""
+    return f"{run}/{name}"
+
+
+def view_of_artifact(
+    project: "Project", run: str, name: str, said: Mapping[str, Any], producer: str | None
+) -> ArtifactView | None:
+    """Return a view of an artifact of a run.
+
+    Parameters
+    ----------
+    said
+        What a step's record says of it.
+    producer
+        The id of the step whose output it is, where that is known.
+    """
+    entry = project._journal.get(run, ARTIFACT + name)
+    if not isinstance(entry, dict) or "path" not in entry:
+        return None
+    artifact = Entry(name=name, said=entry).artifact(run)
+    maker, output = _maker(project, run, name)
+    of_step = (maker.get("outputs") or {}).get(output) or {}
+    original = maker.get("original")
+    if isinstance(original, dict):
+        producer = step_id(str(original.get("run")), str(original.get("step")))
+    elif maker:
+        producer = step_id(run, str(maker.get("step_name")))
+    metadata = (maker.get("output_metadata") or {}).get(output) or {}
+    shape = {"shape": of_step["shape"]} if "shape" in of_step else {}
+    index = said.get("index")
+    return ArtifactView(
+        ArtifactResponseModel(
+            id=f"{run}/{name}" if index is None else f"{run}/{name}[{index}]",
+            created=artifact.created_at,
+            updated=artifact.created_at,
+            name=name,
+            uri=project._shelf.where(str(entry["path"])),
+            type=artifact.alias,
+            data_type=of_step.get("type"),
+            producer_step_run_id=producer,
+            said={"storage_size": entry.get("size"), **shape, **codec.unstore(metadata)},
+            artifact=artifact,
+            shelf=project._shelf_of(artifact),
+            index=index if isinstance(index, int) else None,
+        )
+    )
+
+
+def _maker(project: "Project", run: str, artifact: str) -> tuple[dict[str, Any], str]:
+    """Return the record of the step of a run that has an artifact as its output, and what it calls that."""
+    fields = project._journal.fields(run)
+    for cut in range(1, len(artifact)):
+        if artifact[cut] != ".":
+            continue
+        said = fields.get(STEPS + artifact[:cut])
+        if not isinstance(said, dict):
+            continue
+        name = artifact[cut + 1 :]
+        output = (said.get("outputs") or {}).get(name)
+        if isinstance(output, dict) and output.get("artifact") == artifact:
+            return said, name
+    return {}, ""

@@ -8,17 +8,15 @@ import attrs
 
 from lazytrack import codec
 from lazytrack.errors import FormatError
-from lazytrack.post_execution.artifact import ArtifactView
+from lazytrack.post_execution.artifact import ArtifactView, step_id, view_of_artifact
 from lazytrack.post_execution.base_view import BaseView, MetadataEntry, metadata_entries
 from lazytrack.post_execution.explanation import Explanation, explain
-from lazytrack.post_execution.models import ArtifactResponseModel, StepRunResponseModel
+from lazytrack.post_execution.models import StepRunResponseModel
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.provenance.kept import SOURCE
 from lazytrack.tracking.logged import STEPS
-from lazytrack.tracking.placed import ARTIFACT, Entry
 
 if TYPE_CHECKING:
-    from lazytrack.post_execution.pipeline_run import PipelineRunView
     from lazytrack.tracking.project import Project
 
 
@@ -79,18 +77,6 @@ class StepView(BaseView):
     def entrypoint_name(self) -> str:
         """The name of its function or class."""
         return str(self._said.get("step_class_name", ""))
-
-    @property
-    def run(self) -> "PipelineRunView":
-        """The run it is of."""
-        from lazytrack.post_execution.pipeline_run import view_of_run  # noqa: PLC0415  (it shows steps itself)
-
-        return view_of_run(self._project, str(self.model.run))  # type: ignore[attr-defined]
-
-    @property
-    def docstring(self) -> str | None:
-        """What its code says about itself; not recorded where it has no text."""
-        return cast("str | None", self._said.get("docstring"))
 
     @property
     def source_code(self) -> str | None:
@@ -311,11 +297,6 @@ class StepView(BaseView):
         return view_of_artifact(self._project, run, str(said.get("artifact")), said, producer)
 
 
-def step_id(run: str, name: str) -> str:
-    """Return the id of a step of a run."""
-    return f"{run}/{name}"
-
-
 def view_of_step(project: "Project", run: str, name: str) -> StepView | None:
     """Return a view of a step; None where the run has none of that name."""
     said = project._journal.get(run, STEPS + name)
@@ -326,63 +307,3 @@ def view_of_step(project: "Project", run: str, name: str) -> StepView | None:
     return StepView(
         StepRunResponseModel(id=step_id(run, name), created=when, updated=when, name=name, run=run, project=project)
     )
-
-
-def view_of_artifact(
-    project: "Project", run: str, name: str, said: Mapping[str, Any], producer: str | None
-) -> ArtifactView | None:
-    """Return a view of an artifact of a run.
-
-    Parameters
-    ----------
-    said
-        What a step's record says of it.
-    producer
-        The id of the step whose output it is, where that is known.
-    """
-    entry = project._journal.get(run, ARTIFACT + name)
-    if not isinstance(entry, dict) or "path" not in entry:
-        return None
-    artifact = Entry(name=name, said=entry).artifact(run)
-    maker, output = _maker(project, run, name)
-    of_step = (maker.get("outputs") or {}).get(output) or {}
-    original = maker.get("original")
-    if isinstance(original, dict):
-        producer = step_id(str(original.get("run")), str(original.get("step")))
-    elif maker:
-        producer = step_id(run, str(maker.get("step_name")))
-    metadata = (maker.get("output_metadata") or {}).get(output) or {}
-    shape = {"shape": of_step["shape"]} if "shape" in of_step else {}
-    index = said.get("index")
-    return ArtifactView(
-        ArtifactResponseModel(
-            id=f"{run}/{name}" if index is None else f"{run}/{name}[{index}]",
-            created=artifact.created_at,
-            updated=artifact.created_at,
-            name=name,
-            uri=project._shelf.where(str(entry["path"])),
-            type=artifact.alias,
-            data_type=of_step.get("type"),
-            producer_step_run_id=producer,
-            said={"storage_size": entry.get("size"), **shape, **codec.unstore(metadata)},
-            artifact=artifact,
-            shelf=project._shelf_of(artifact),
-            index=index if isinstance(index, int) else None,
-        )
-    )
-
-
-def _maker(project: "Project", run: str, artifact: str) -> tuple[dict[str, Any], str]:
-    """Return the record of the step of a run that has an artifact as its output, and what it calls that."""
-    fields = project._journal.fields(run)
-    for cut in range(1, len(artifact)):
-        if artifact[cut] != ".":
-            continue
-        said = fields.get(STEPS + artifact[:cut])
-        if not isinstance(said, dict):
-            continue
-        name = artifact[cut + 1 :]
-        output = (said.get("outputs") or {}).get(name)
-        if isinstance(output, dict) and output.get("artifact") == artifact:
-            return said, name
-    return {}, ""

@@ -15,7 +15,7 @@ SAY = {
         "fit_3     cached",
         "version 0 in the repository, the champion",
         "judge     completed",
-        "'quality', which the step names, has changed",
+        "'quality', which the step names, or what that names, has changed",
     ],
     "quickstart.py": ["completed", "{'approve': 0.7, 'review': 0.4}"],
     "killed_and_resumed.py": [

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SAID = {
     "code": "the code of the step",
-    "state": "an attribute of the step, or a variable of the function around it",
+    "what": "the code of the step, as it runs,",
     "outputs": "the outputs or their handlers",
     "name": "the name of the function",
     "version": "the version",
@@ -101,8 +101,9 @@ def _differences(
     mine: dict[str, str], theirs: dict[str, str], said: dict[str, Any], other: dict[str, Any]
 ) -> list[str]:
     reasons = []
-    for part in dict.fromkeys([*mine, *theirs]):
-        if mine.get(part) != theirs.get(part):
+    changed = [part for part in dict.fromkeys([*mine, *theirs]) if mine.get(part) != theirs.get(part)]
+    for part in changed:
+        if not (part.startswith("what runs") and "code" in changed):  # the text says it already
             change = "is new" if part not in theirs else "is gone" if part not in mine else "has changed"
             reasons.append(_reason(part, change, said, other))
     if not reasons and other["cache"].get("removed"):
@@ -117,14 +118,16 @@ def _reason(part: str, change: str, said: dict[str, Any], other: dict[str, Any])
             here, there = _parameter(said, name), _parameter(other, name)
             return f"parameter {name!r} was {there}, is {here}"
         case "helper":
-            return f"{name!r}, which the step names, {change}"
+            return f"{name!r}, which the step names, or what that names, {change}"
+        case "attribute" | "variable":
+            return f"the {kind} {name!r} {change}"
         case "input":
             return f"the content of input {name!r} {change}"
         case "file":
             return f"the file {name!r} {change}"
         case "source":
             return f"the source of {name!r} {change}"
-    return f"{_SAID.get(part, part)} {change}"
+    return f"{_SAID.get(kind, part)} {change}"
 
 
 def _parameter(said: dict[str, Any], name: str) -> str:

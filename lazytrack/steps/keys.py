@@ -60,29 +60,19 @@ class CacheKey:
 
 
 def fixed_parts(step: BaseStep, configuration: StepConfiguration) -> FixedParts:
-    """Return what all calls of a step have in common.
-
-    Raises
-    ------
-    StepInterfaceError
-        When what its policy names is not there.
-    """
+    """Return what all calls of a step have in common."""
     policy = configuration.cache_policy or CachePolicy()
     told: dict[str, str] = {"name": _name(step)}
     if (version := getattr(step, "VERSION", None)) is not None:
         told["version"] = spelled(version)
     if policy.include_step_code:
-        told["code"] = code.own_code(step)
+        told |= code.own_code(step)
         told |= {f"helper {name}": said for name, said in code.helpers(step).items()}
     told["outputs"] = spelled([[name, _handlers(configuration, name)] for name in step.interface.outputs])
     if configuration.environment:
         told["environment"] = spelled(configuration.environment)
     if configuration.secrets:
         told["secrets"] = spelled(sorted(configuration.secrets))
-    try:
-        told |= _of_policy(policy)
-    except Exception as error:  # a user's function may raise anything
-        raise StepInterfaceError(f"step {step.name!r}: its cache policy cannot be followed: {reason(error)}") from error
     return FixedParts(digest=_digest(told), parts={name: short_digest(text) for name, text in told.items()})
 
 
@@ -100,12 +90,19 @@ def cache_key(
 ) -> CacheKey | None:
     """Return the key of a call; None where a parameter cannot be told from others.
 
+    What the policy says is asked anew for each call: files may change meanwhile.
+
     Parameters
     ----------
     parameters
         By name, as the entrypoint gets them.
     contents, ids
         Of each artifact input: what tells its content, and which one it is.
+
+    Raises
+    ------
+    StepInterfaceError
+        When what the policy names is not there.
     """
     ignored = policy.ignored_inputs or ()
     told: dict[str, str] = {}
@@ -114,8 +111,13 @@ def cache_key(
             told = {f"parameter {n}": spelled(value) for n, value in parameters.items() if n not in ignored}
         except (TypeError, ValueError):
             return None
-    if state := code.state(step):  # which may be another one from call to call
-        told["state"] = state
+    told |= code.state(step)
+    if policy.file_dependencies or policy.source_dependencies or policy.cache_func is not None:
+        try:
+            told |= _of_policy(policy)
+        except Exception as error:  # a user's function may raise anything
+            what = f"step {step.name!r}: its cache policy cannot be followed: {reason(error)}"
+            raise StepInterfaceError(what) from error
     inputs = contents if policy.include_artifact_values else ids if policy.include_artifact_ids else {}
     told |= {f"input {name}": value for name, value in inputs.items() if name not in ignored}
     return CacheKey(key=_digest({"": fixed.digest, **told}), fixed=fixed, told=told)
@@ -137,7 +139,7 @@ def _of_policy(policy: CachePolicy) -> dict[str, str]:
     told = {f"file {path}": _file_digest(path) for path in policy.file_dependencies or ()}
     for thing in policy.source_dependencies or ():
         found = _at(thing) if isinstance(thing, str) else thing
-        name = thing if isinstance(thing, str) else getattr(thing, "__qualname__", None) or thing.__name__
+        name = thing if isinstance(thing, str) else getattr(thing, "__qualname__", None) or type(thing).__qualname__
         told[f"source {name}"] = code.dependency(found)
     if policy.cache_func is not None:
         told["cache_func"] = spelled(find_hook(policy.cache_func, "cache_func")())

@@ -45,7 +45,7 @@ def _other(value: Any, room: int) -> str:  # noqa: C901, PLR0911  (one case a ki
         case bytes() | bytearray() | memoryview():
             return f"{name}:{hashlib.sha256(value).hexdigest()}"
         case enum.Enum():
-            return f"{name}.{value.name};"
+            return f"{name}.{value.name}={spelled(value.value, room - 1)}"
         case type():
             return f"type:{value.__module__}.{value.__qualname__};"
         case AbstractSet():
@@ -62,8 +62,9 @@ def _other(value: Any, room: int) -> str:  # noqa: C901, PLR0911  (one case a ki
         return _dict(name, {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, room)
     if attrs.has(type(value)):
         return _dict(name, {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}, room)
-    if callable(dump := getattr(value, "model_dump", None)):
-        return _dict(name, dump(), room)
+    if hasattr(type(value), "model_fields"):  # pydantic's: all of it, whatever it would not dump
+        hidden = [getattr(value, each, None) or {} for each in ("__pydantic_extra__", "__pydantic_private__")]
+        return _dict(name, {**vars(value), **hidden[0], **hidden[1]}, room)
     if hasattr(value, "dtype") and hasattr(value, "tobytes") and not getattr(value.dtype, "hasobject", True):
         digest = hashlib.sha256(value.tobytes()).hexdigest()
         return f"{name}:{value.dtype}{getattr(value, 'shape', ())}:{digest}"

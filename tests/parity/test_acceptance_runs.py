@@ -337,7 +337,7 @@ ORIGINAL = """
     ("old", "new", "told"),
     [
         ("return double(x)", "return double(x) + 1", "the code of the step has changed"),
-        ("return 2 * x", "return x + x", "'double', which the step names, has changed"),
+        ("return 2 * x", "return x + x", "'double', which the step names, or what that names, has changed"),
         ("x: int = 1", "x: int = 2", "parameter 'x' was 1, is 2"),
     ],
 )

@@ -119,6 +119,8 @@ class Files(abc.ABC):
     """Whether `claim` is exclusive on this filesystem."""
     together = 1
     """So many files are best written at once."""
+    is_shared = True
+    """Whether another process can reach the files."""
     is_elsewhere = False
     """Whether reading a file means to fetch it."""
 

@@ -28,6 +28,7 @@ class MemoryFiles(Files):
     """Files below a folder of fsspec's memory filesystem, which the whole process shares."""
 
     can_claim = True
+    is_shared = False
 
     def __init__(self, folder: str, **options: Any) -> None:
         self._folder = "/" + folder.strip("/")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lazytrack.tracking.project import Project
 
 
+_GOES_ON = {ExecutionStatus.RUNNING, ExecutionStatus.RETRYING}
+
+
 @attrs.frozen(kw_only=True)
 class StepSpec:
     """What a step is, and after which it comes; equal for the same step of two runs.
@@ -155,7 +158,15 @@ class StepView(BaseView):
         """How far it has come."""
         if self._said.get("end_time") is None:
             self._project.refresh()
-        return ExecutionStatus(self._said.get("status", ExecutionStatus.INITIALIZING))
+        status = ExecutionStatus(self._said.get("status", ExecutionStatus.INITIALIZING))
+        if status in _GOES_ON and not self._run_goes_on:
+            return ExecutionStatus.STOPPED  # the process was told to end, and said so of the run alone
+        return status
+
+    @property
+    def _run_goes_on(self) -> bool:
+        experiment = self._project._experiment_of(str(self.model.run))  # type: ignore[attr-defined]
+        return experiment is None or experiment.status == ExecutionStatus.RUNNING
 
     @property
     def is_cached(self) -> bool:
@@ -224,11 +235,16 @@ class StepView(BaseView):
     def clear_cache(self) -> None:
         """Have its outputs not taken by later runs any more; they stay where they are.
 
+        Of a step that has them from an earlier run itself, that is the one that is not taken any more.
+
         Raises
         ------
         ReadOnlyError
             When the project is open for reading only.
         """
+        if (original := self.original) is not None:
+            original.clear_cache()
+            return
         project, run = self._project, str(self.model.run)  # type: ignore[attr-defined]
         said = self._said
         if isinstance(said.get("cache"), dict) and not said["cache"].get("removed"):

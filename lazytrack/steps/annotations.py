@@ -175,7 +175,8 @@ def describe(annotation: Any) -> str:
 
 def show(value: Any) -> str:
     """Return a value as a message tells it: its type, and shortly what it is."""
-    return "None" if value is None else f"{describe(type(value))} {' '.join(reprlib.repr(value).split())}"
+    kind = "object" if type(value) is object else describe(type(value))
+    return "None" if value is None else f"{kind} {' '.join(reprlib.repr(value).split())}"
 
 
 def _is_union(origin: Any) -> bool:

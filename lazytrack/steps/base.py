@@ -108,6 +108,13 @@ class BaseStep(abc.ABC):
     def __repr__(self) -> str:
         return f"<step {self.name!r}>"
 
+    def __getattr__(self, name: str) -> Any:
+        if name in {"_configuration", "_interface", "_source"}:
+            raise AttributeError(
+                f"step {type(self).__name__} is not made yet: its __init__ has to call super().__init__(**options)"
+            )
+        raise AttributeError(f"step {type(self).__name__} has no attribute {name!r}")
+
     # --- configuring ---
 
     def configure(self, *, merge: bool = True, **options: Unpack[Options]) -> Self:

@@ -8,6 +8,7 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.artifacts.blobs import check_path
+from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import is_trusted
 from lazytrack.errors import LazytrackError
 from lazytrack.post_execution.status import ExecutionStatus
@@ -137,7 +138,9 @@ def _hit(project: Project, said: dict[str, Any], run: str, step: str, policy: Ca
             outputs[name] = Entry(name=output["artifact"], said=entry)
             check_path(entry["path"], "artifacts")
             if project._shelf.is_missing(entry["path"], entry["size"]):
-                return Miss(f"the file of output {name!r} of {run} is gone")
+                return Miss(f"the file of output {name!r} of {run} is gone, or another one")
+            if "parts" in entry and (file := stored_in(entry)) is not None and project._shelf.is_lost(file):
+                return Miss(f"a file of output {name!r} of {run} is gone")
             if entry["handler"] not in _RUN_NO_CODE and not is_trusted(outputs[name].artifact(run)):
                 return Miss(f"the output {name!r} of {run} is not signed by a key that is held here")
     except (KeyError, TypeError, ValueError, AttributeError, LazytrackError) as error:

@@ -12,8 +12,8 @@ from lazytrack.steps import inputs
 from lazytrack.steps.base import BaseStep
 from lazytrack.steps.configuration import GroupInfo
 from lazytrack.steps.futures import MapResultsFuture, StepFuture
-from lazytrack.steps.handles import ExternalArtifact
-from lazytrack.steps.invocation import Invocation
+from lazytrack.steps.handles import ExternalArtifact, unmapped
+from lazytrack.steps.invocation import Invocation, own_copy
 from lazytrack.steps.parameters import resolve
 from lazytrack.steps.plan import StepPlan, plan_of
 
@@ -68,6 +68,7 @@ class Calls:
             When an argument is not as declared, the id is taken, or `after` names what was not called.
         """
         name = step.name
+        args, kwargs = [_bare(each) for each in args], {key: _bare(value) for key, value in kwargs.items()}
         waits = self._named_by(after, name)
         for argument, value in (*zip(step.interface.inputs, args, strict=False), *kwargs.items()):
             inputs.check_none_hidden(value, name, argument)
@@ -87,13 +88,14 @@ class Calls:
             for argument, value in arguments.artifacts.items():
                 known = inputs.is_artifact(value)
                 trees[argument] = inputs.as_tree(value, name, argument) if known else ExternalArtifact(value=value)
+                inputs.check_owner(trees[argument], self._run.project.location, name, argument)
             group = group or plan.configuration.group
             invocation = Invocation(
                 run=self._run,
                 step=step,
                 plan=plan,
                 key=key,
-                parameters=arguments.parameters,
+                parameters=own_copy(arguments.parameters),
                 plain=arguments.plain,
                 inputs=trees,
                 after=waits,
@@ -155,3 +157,7 @@ class Calls:
         if inputs.is_artifact(after):
             return list(inputs.producers(after))
         raise StepInterfaceError(f"step {step!r} is to run after {after!r}, which is no call of a step")
+
+
+def _bare(value: Any) -> Any:
+    return value.value if isinstance(value, unmapped) else value

@@ -31,45 +31,67 @@ class _Turns:
         finally:
             with self._changed:
                 self._running -= 1
+                self._changed.notify_all()
 
-    def try_alone(self) -> bool:
-        """Have the process for oneself, unless somebody is running."""
+    def is_free(self) -> bool:
+        """Tell whether nobody is running now."""
         with self._changed:
-            if self._running or self._is_alone:
-                return False
+            return not (self._running or self._is_alone)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the process for oneself, when nobody is running."""
+        with self._changed:
+            while self._running or self._is_alone:
+                self._changed.wait()
             self._is_alone = True
-            return True
-
-    def end_alone(self) -> None:
-        """Let others run."""
-        with self._changed:
-            self._is_alone = False
-            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_alone = False
+                self._changed.notify_all()
 
 
 turns = _Turns()
+_before: dict[str, str | None] = {}
+"""What variables were before a step changed them, which is what every other process is given."""
+
+
+def outside() -> dict[str, str]:
+    """Return the environment of this process without what a step has for itself."""
+    found = {**os.environ}
+    for name, value in list(_before.items()):
+        if value is None:
+            found.pop(name, None)
+        else:
+            found[name] = value
+    return found
 
 
 @contextlib.contextmanager
 def variables(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for the block, and restore what was there."""
-    before = {name: os.environ.get(name) for name in wanted}
+    """Set variables of this process for the block, which nobody else does meanwhile, and restore what was there."""
+    _before.update({name: os.environ.get(name) for name in wanted})
     try:
         os.environ.update(wanted)
         yield
     finally:
-        for name, value in before.items():
+        for name in wanted:
+            value = _before[name]
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+            del _before[name]
 
 
-@contextlib.contextmanager
-def unheard(secrets: Mapping[str, str]) -> Iterator[None]:
-    """Have secrets masked in whatever is recorded of the block: errors, and what is printed."""
-    with contextlib.ExitStack() as undoing:
-        for value in secrets.values():
-            if len(value) >= _LEAST_SECRET and value.replace("*", "").strip():
-                undoing.callback(add_secret(value))
-        yield
+_told: set[str] = set()
+
+
+def hush(secrets: Mapping[str, str]) -> None:
+    """Have secrets masked from now on in whatever this process records: an error may quote one long after its step."""
+    for value in secrets.values():
+        if value not in _told and len(value) >= _LEAST_SECRET and value.replace("*", "").strip():
+            _told.add(value)
+            add_secret(value)

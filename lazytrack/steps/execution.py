@@ -1,7 +1,7 @@
 """One attempt at a step: hooks, inputs, its code, outputs; the same wherever it runs."""
 
-import contextlib
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +11,6 @@ from lazytrack.errors import reason
 from lazytrack.steps.base import BaseStep
 from lazytrack.steps.configuration import StepConfiguration
 from lazytrack.steps.context import StepContext, step_here
-from lazytrack.steps.environment import unheard
 from lazytrack.steps.hooks import call_hook
 from lazytrack.steps.inputs import loaded
 from lazytrack.steps.logs import Log, keeping
@@ -40,12 +39,12 @@ class Task:
         By argument, as the entrypoint gets them.
     inputs
         By argument, where artifact inputs are.
+    artifacts
+        Of each output, by its name in this run, what the record calls it.
     folder
         In which the files of outputs are put.
     output_names
         Of each declared output what it is called in this run.
-    secrets
-        Variables that no record may hold.
     keeps_log, collects
         Whether what is printed is kept, and metadata of outputs.
     is_last
@@ -61,9 +60,9 @@ class Task:
     key: str
     parameters: dict[str, Any]
     inputs: dict[str, Any]
+    artifacts: dict[str, str]
     folder: str
     output_names: dict[str, str]
-    secrets: dict[str, str] = attrs.Factory(dict)
     keeps_log: bool = True
     collects: bool = True
     is_last: bool = True
@@ -111,12 +110,11 @@ def attempt(
     log = Log() if task.keeps_log else None
     token = step_here.set(context)
     try:
-        with unheard(task.secrets) if task.secrets else contextlib.nullcontext():
-            with keeping(log):
-                _attempt(task, outcome)
-            if outcome.error is not None:
-                outcome.told = told(outcome.error)
-            outcome.log = "" if log is None else log.text()
+        with keeping(log):
+            _attempt(task, outcome)
+        if outcome.error is not None:
+            outcome.told = told(outcome.error)
+        outcome.log = "" if log is None else log.text()
     finally:
         step_here.reset(token)
     outcome.output_metadata = context._output_metadata
@@ -124,11 +122,13 @@ def attempt(
 
 
 def _attempt(task: Task, outcome: Outcome) -> None:
-    options = task.configuration
+    options, process = task.configuration, os.getpid()
     _hook(task, "on_start", None)
     try:
         outcome.outputs = _outputs(task)
-    except BaseException as error:  # noqa: BLE001  (it is in the outcome, and goes on from there)
+    except BaseException as error:
+        if os.getpid() != process:  # a child that the step has forked: it is not the one to say how it went
+            raise
         outcome.error = error
     if options.on_end is not None:
         _hook(task, "on_end", outcome.error)
@@ -150,10 +150,18 @@ def _outputs(task: Task) -> dict[str, Made]:
     made: dict[str, Made] = {}
     for declared, value in found.items():
         name = task.output_names[declared]
-        artifact = construct(value, handlers.get(declared), artifact=f"{task.key}.{name}", output=name, step=step.name)
+        artifact = construct(value, handlers.get(declared), artifact=task.artifacts[name], output=name, step=step.name)
         data_type, shape = describe(value)
+        try:
+            written = write_file(task.owner, task.record, artifact, task.folder)
+        except Exception as error:
+            error.add_note(
+                f"while the handler {artifact.alias!r} kept output {name!r} of step {step.name!r}, a {data_type}; "
+                "output_materializers chooses another one"
+            )
+            raise
         made[name] = Made(
-            written=write_file(task.owner, task.record, artifact, task.folder),
+            written=written,
             data_type=data_type,
             shape=shape if task.collects else None,
             value=value,
@@ -169,4 +177,12 @@ def _hook(task: Task, name: str, argument: BaseException | None) -> None:
     try:
         call_hook(hook, argument, name)
     except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
-        _log.warning("%s of step %r failed: %s", name, task.key, reason(error), exc_info=True)
+        _log.warning("%s of step %r failed: %s", name, task.key, safe_reason(error), exc_info=True)
+
+
+def safe_reason(error: BaseException | None) -> str:
+    """Return an error as it is told within another one, also one that cannot tell of itself."""
+    try:
+        return "" if error is None else reason(error)
+    except Exception:  # noqa: BLE001  (it is the user's)
+        return type(error).__name__

@@ -52,6 +52,9 @@ class ArtifactFuture:
         """Return the value, when the step has completed; for what is raised see `result`."""
         return self.result().load()
 
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self!r} is neither true nor false: look at the value with .load()")
+
     def __repr__(self) -> str:
         return f"ArtifactFuture(invocation_id={self.invocation_id!r}, name={self.name!r})"
 
@@ -122,7 +125,7 @@ class StepFuture:
         return len(self._invocation.output_names)
 
     def __bool__(self) -> bool:
-        return True
+        raise TypeError(f"{self!r} is neither true nor false: look at the value with .load()")
 
     def __repr__(self) -> str:
         return f"StepFuture(invocation_id={self.invocation_id!r}, running={self.running()})"
@@ -191,9 +194,6 @@ class MapResultsFuture(Sequence[StepFuture]):
 
     def __len__(self) -> int:
         return len(self.futures)
-
-    def __bool__(self) -> bool:
-        return True
 
     def __repr__(self) -> str:
         return f"MapResultsFuture({len(self)} calls, running={self.running()})"

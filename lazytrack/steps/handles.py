@@ -1,5 +1,6 @@
 """What stands in a pipeline for a value that is kept: the output of a step, an item of it, or what no step has made."""
 
+import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,12 @@ class OutputArtifact:
             "look at the value with .load()"
         )
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"output {self.__dict__.get('name')!r} of step {self.__dict__.get('step')!r} is a handle, which has no "
+            f"{name!r}: look at the value with .load()"
+        )
+
     def __iter__(self) -> Iterator[Any]:
         raise TypeError(
             f"output {self.name!r} of step {self.step!r} is a handle: iterate over .load(), or map a step over it"
@@ -142,11 +149,24 @@ class ArtifactSource:
         return ({} if self.record == run else {"run": self.record}) | {"artifact": self.entry.name}
 
 
-class Chunk:
-    """One item of an output that is a list: what `map` makes of it."""
+class Item:
+    """Where one item of an output is that is a list. It can go to another process.
 
-    def __init__(self, whole: OutputArtifact, index: int, value: Any, content: str) -> None:
-        self.whole, self.index, self.value, self.content = whole, index, value, content
+    Parameters
+    ----------
+    whole
+        Where the list is.
+    index
+        Which item it is.
+    value
+        The item; each call is given a copy.
+    content
+        What tells it from others.
+    """
+
+    def __init__(self, whole: ArtifactSource, index: int, value: Any, content: str) -> None:
+        self.whole, self.index, self.content = whole, index, content
+        self._value = value
 
     @property
     def uri(self) -> str:
@@ -154,11 +174,26 @@ class Chunk:
         return self.whole.uri
 
     def load(self) -> Any:
-        """Return the item."""
-        return self.value
+        """Return a copy of the item."""
+        return copy.deepcopy(self._value)
+
+
+class Chunk:
+    """One item of an output that is a list: what `map` makes of it.
+
+    Parameters
+    ----------
+    handle
+        Of the list.
+    item
+        Which one.
+    """
+
+    def __init__(self, handle: OutputArtifact, item: Item) -> None:
+        self.handle, self.item = handle, item
 
     def __repr__(self) -> str:
-        return f"{self.whole!r}[{self.index}]"
+        return f"{self.handle!r}[{self.item.index}]"
 
 
 @attrs.frozen

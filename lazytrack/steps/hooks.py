@@ -44,11 +44,15 @@ def find_hook(hook: Hook, what: str) -> Callable[..., Any]:
 def call_hook(hook: Hook, argument: Any, what: str) -> Any:
     """Call a hook, with the argument where it takes one."""
     function = find_hook(hook, what)
+    return function(argument) if _takes_one(function) else function()
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
     try:
-        inspect.signature(function).bind(argument)
+        inspect.signature(function).bind(None)
     except TypeError:
-        return function()
-    return function(argument)
+        return False
+    return True
 
 
 def _at(path: str, what: str) -> Any:

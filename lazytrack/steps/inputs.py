@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lazytrack.errors import StepInterfaceError
 from lazytrack.steps.futures import ArtifactFuture, MapResultsFuture, StepFuture
-from lazytrack.steps.handles import ArtifactSource, Chunk, ExternalArtifact, OutputArtifact
+from lazytrack.steps.handles import ArtifactSource, Chunk, ExternalArtifact, Item, OutputArtifact
 
 if TYPE_CHECKING:
     from lazytrack.steps.invocation import Invocation
@@ -70,8 +70,29 @@ def producers(tree: Tree) -> "Iterator[Invocation]":
                 yield from producers(item)
         case OutputArtifact() | ArtifactFuture() if tree._invocation is not None:
             yield tree._invocation
-        case Chunk() if tree.whole._invocation is not None:
-            yield tree.whole._invocation
+        case Chunk() if tree.handle._invocation is not None:
+            yield tree.handle._invocation
+
+
+def check_owner(tree: Tree, location: str, step: str, argument: str) -> None:
+    """Refuse an input of another project, which the record could not name.
+
+    Raises
+    ------
+    StepInterfaceError
+        When it is one.
+    """
+    match tree:
+        case list():
+            for item in tree:
+                check_owner(item, location, step, argument)
+        case OutputArtifact() if tree._source is not None and tree._source.owner.location != location:
+            raise StepInterfaceError(
+                f"step {step!r}, argument {argument!r}: {tree!r} is in another project, {tree._source.owner.fpath}: "
+                "give ExternalArtifact(value=handle.load())"
+            )
+        case Chunk():
+            check_owner(tree.handle, location, step, argument)
 
 
 def located(tree: Tree, keep: Callable[[ExternalArtifact], ArtifactSource]) -> Tree:
@@ -91,6 +112,8 @@ def located(tree: Tree, keep: Callable[[ExternalArtifact], ArtifactSource]) -> T
             return tree._invocation.outputs[tree.name]._there()
         case ExternalArtifact():
             return keep(tree)
+        case Chunk():
+            return tree.item
         case _:
             return tree
 
@@ -100,8 +123,6 @@ def loaded(tree: Tree) -> Any:
     match tree:
         case list():
             return [loaded(item) for item in tree]
-        case Chunk():
-            return tree.value
         case _:
             return tree.load()
 
@@ -120,8 +141,8 @@ def identity(tree: Tree) -> str:
     match tree:
         case list():
             return f"[{','.join(map(identity, tree))}]"
-        case Chunk():
-            return f"{tree.whole._there().entry.path}[{tree.index}]"
+        case Item():
+            return f"{tree.whole.entry.path}[{tree.index}]"
         case _:
             return str(tree.entry.path)
 
@@ -131,8 +152,8 @@ def said(tree: Tree, run: str) -> Any:
     match tree:
         case list():
             return [said(item, run) for item in tree]
-        case Chunk():
-            return tree.whole._there().said(run) | {"index": tree.index}
+        case Item():
+            return tree.whole.said(run) | {"index": tree.index}
         case _:
             return tree.said(run)
 
@@ -143,8 +164,8 @@ def made_by(tree: Tree) -> Iterator[str]:
         case list():
             for item in tree:
                 yield from made_by(item)
-        case Chunk():
-            yield from made_by(tree.whole._there())
+        case Item():
+            yield from made_by(tree.whole)
         case _:
             if tree.producer is not None:
                 yield tree.producer

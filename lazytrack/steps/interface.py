@@ -59,7 +59,7 @@ class Input:
             raise StepInterfaceError(
                 f"step {step!r}, argument {self.name!r}: expected {describe(self.annotation)}, found {show(value)}"
                 + more
-            ) from error
+            ) from None
 
 
 @attrs.frozen(kw_only=True)
@@ -136,8 +136,9 @@ class StepInterface:
         for name, value in found.items():
             annotation = self.outputs[name].annotation
             if not accepts(annotation, value):
+                hint = ": return its .item()" if getattr(value, "shape", None) == () else ""
                 raise StepInterfaceError(
-                    f"step {step!r}, output {name!r}: expected {describe(annotation)}, found {show(value)}"
+                    f"step {step!r}, output {name!r}: expected {describe(annotation)}, found {show(value)}{hint}"
                 )
         return found
 
@@ -152,6 +153,8 @@ def read_interface(
     StepInterfaceError
         When a step cannot have such a signature.
     """
+    if inspect.isgeneratorfunction(entrypoint):
+        raise StepInterfaceError(f"step {step!r} is a generator, whose items nothing would keep: return a list of them")
     signature, hints, inputs = _signature(entrypoint, f"step {step!r}", names)
     if reserved := [name for name in inputs if name in RESERVED]:
         raise StepInterfaceError(

@@ -1,5 +1,7 @@
 """One call of a step in a run: what it is given, what it waits for, and how it has ended."""
 
+import copy
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,22 @@ if TYPE_CHECKING:
     from lazytrack.steps.plan import StepPlan
     from lazytrack.steps.run import Run
 
+
+def own_copy(value: Any) -> Any:
+    """Return a copy of parameters: what a call does to them stays in it, whatever else is given the same."""
+    if type(value) in _SAFE:
+        return value
+    if type(value) is dict:
+        return {key: own_copy(item) for key, item in value.items()}
+    if type(value) is list:
+        return [own_copy(item) for item in value]
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001  (it is the user's, and may refuse)
+        return value
+
+
+_SAFE = (str, int, float, bool, bytes, type(None))
 _AS_IT_SHOULD = {ExecutionStatus.COMPLETED, ExecutionStatus.CACHED}
 
 
@@ -109,14 +127,22 @@ class Invocation:
 
     def raise_failure(self) -> None:
         """Raise what it, or the one it needs, has raised; whoever asks has been told then."""
-        failed = self
-        while failed.error is None and failed.cause is not None:
-            failed = failed.cause
-        if failed.error is not None:
-            self.run.is_told_of(failed)
-            raise failed.error
+        failed = list(dict.fromkeys(self.failures()))
+        for each in failed:
+            self.run.is_told_of(each)
+        if failed and failed[0].error is not None:
+            raise failed[0].error
         if not self.went_well:
             raise PipelineRunError(f"step {self.key!r} of run {self.run.name!r} was not started: another one failed")
+
+    def failures(self) -> Iterator["Invocation"]:
+        """Yield the calls that failed and for which it did not make its outputs, the first cause first."""
+        if self.error is not None:
+            yield self
+        elif self.cause is not None:
+            yield from self.cause.failures()
+            for other in self.upstream:
+                yield from other.failures()
 
     def end(self, status: ExecutionStatus) -> None:
         """Take note of how it ended, and tell those that wait."""

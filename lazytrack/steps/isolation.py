@@ -1,6 +1,5 @@
 """One attempt at a step in a process of its own: what goes there, what comes back, and what if it dies."""
 
-import os
 import pickle
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lazytrack.errors import StepFailed, WorkerLost
+from lazytrack.steps.environment import outside
 from lazytrack.steps.execution import Outcome, Task, attempt
 from lazytrack.steps.logs import listening
 from lazytrack.tracking.blocks import told
@@ -42,7 +42,7 @@ def attempt_elsewhere(
         answer = Path(folder, "answer")
         command = [sys.executable, "-m", "lazytrack.steps.isolated", str(answer)]
         # The other process ends when its input does: it does not outlive this one.
-        with subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **variables}) as process:  # noqa: S603
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env={**outside(), **variables}) as process:  # noqa: S603
             try:
                 if process.stdin is not None:
                     process.stdin.write(len(payload).to_bytes(8))

@@ -8,8 +8,9 @@ from typing import Any
 
 from lazytrack.artifacts.base import text_or_bytes
 from lazytrack.errors import StepInterfaceError
+from lazytrack.steps.annotations import show
 from lazytrack.steps.futures import ArtifactFuture, MapResultsFuture, StepFuture
-from lazytrack.steps.handles import Chunk, OutputArtifact, unmapped
+from lazytrack.steps.handles import Chunk, Item, OutputArtifact, unmapped
 from lazytrack.steps.interface import StepInterface
 from lazytrack.steps.outputs import construct
 from lazytrack.steps.parameters import check_known
@@ -47,7 +48,8 @@ def calls_of(
     fixed = {n: value.value if isinstance(value, unmapped) else value for n, value in given.items() if n not in mapped}
     if not mapped:
         raise ValueError(
-            f"step {step!r}: there is nothing to map over; give a list, an output that is one, or the result of a map"
+            f"step {step!r}: there is nothing to map over in {', '.join(f'{n}={show(v)}' for n, v in given.items())}: "
+            "give a list or a tuple, an output that is one, or the result of a map"
         )
     if crossed:
         combined = itertools.product(*mapped.values())
@@ -83,7 +85,8 @@ def _chunks(handle: OutputArtifact) -> list[Chunk] | None:
     value = handle.load()
     if not isinstance(value, (list, tuple)):
         return None
-    return [Chunk(handle, index, item, _content(item)) for index, item in enumerate(value)]
+    where = handle._there()
+    return [Chunk(handle, Item(where, index, item, _content(item))) for index, item in enumerate(value)]
 
 
 def _content(item: Any) -> str:

@@ -74,7 +74,7 @@ def check_options(options: Mapping[str, Any], step: str, interface: StepInterfac
             checked[name] = _checked(name, option, interface)
         except (ValueError, TypeError) as error:
             kind = next(kind for kind in (StepInterfaceError, TypeError, ValueError) if isinstance(error, kind))
-            raise kind(f"step {step!r}: {error}") from error
+            raise kind(f"step {step!r}: {error}") from None
     return checked
 
 
@@ -84,6 +84,10 @@ def _checked(name: str, option: Any, interface: StepInterface) -> Any:
             return _parameters(option, interface)
         case "output_materializers":
             return _handlers(option, interface)
+        case "cache_policy":
+            policy = CHECKS[name](option, name)
+            check_known(policy.ignored_inputs or (), interface.inputs, "cache_policy: there is no input")
+            return policy
         case "on_failure" | "on_success" | "on_start" | "on_end":
             return check_hook(option, name)
         case _:

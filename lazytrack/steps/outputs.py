@@ -1,6 +1,5 @@
 """Outputs of a step: which handler keeps each, and what is said of it."""
 
-import math
 from typing import Any
 
 import attrs
@@ -11,7 +10,9 @@ from lazytrack.errors import StepInterfaceError
 from lazytrack.steps.annotations import show
 from lazytrack.tracking.placed import Written
 
-_PLAIN = (str, bool, int, type(None))
+_PLAIN = (str, bool, type(None))
+_LONGEST = 10_000
+"""Bits of an integer that is written as text."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -58,6 +59,8 @@ def construct(value: Any, candidates: list[Any] | None, *, artifact: str, output
     StepInterfaceError
         When none of several candidates is for such a value.
     """
+    if candidates is None:
+        value = _python_scalar(value)
     handler = _handler(value, candidates, output, step)
     return handler.construct(name=artifact, value=value, fname=naming.safe_part(f"{artifact}.{handler.suffix}"))
 
@@ -73,10 +76,12 @@ def describe(value: Any) -> tuple[str, list[int] | None]:
 def is_exactly_json(value: Any, room: int = 100) -> bool:
     """Tell whether JSON brings back just this value: plain types alone, and text as keys."""
     kind = type(value)
+    if kind is int:
+        return bool(value.bit_length() < _LONGEST)
     if kind in _PLAIN:
         return kind is not str or value.isascii() or _is_unicode(value)
     if kind is float:
-        return math.isfinite(value)
+        return True  # NaN and infinities too: the handler spells them as Python does
     if room == 0:
         return False
     if kind is list:
@@ -84,6 +89,16 @@ def is_exactly_json(value: Any, room: int = 100) -> bool:
     return kind is dict and all(
         type(key) is str and is_exactly_json(key) and is_exactly_json(item, room - 1) for key, item in value.items()
     )
+
+
+def _python_scalar(value: Any) -> Any:
+    """Return a number of numpy's as Python's own, which everybody can read."""
+    if isinstance(value, (float, int, bool)) or (hasattr(value, "dtype") and getattr(value, "shape", None) == ()):
+        item = getattr(value, "item", None)
+        plain = item() if callable(item) else value
+        if type(plain) in {float, int, bool} and plain == value:
+            return plain
+    return value
 
 
 def _is_unicode(text: str) -> bool:

@@ -1,5 +1,6 @@
 """How the calls of a run are done: by taking outputs of an earlier run, or in attempts; and how each is recorded."""
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,15 @@ from lazytrack.artifacts import StoredFile
 from lazytrack.artifacts.blobs import new_folder
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import signed
-from lazytrack.errors import SaveError
+from lazytrack.errors import ArtifactLogError, SaveError, StepInterfaceError
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.steps import inputs
 from lazytrack.steps.cache import Hit, Index, Miss
 from lazytrack.steps.configuration import StepRuntime
-from lazytrack.steps.environment import turns, variables
-from lazytrack.steps.execution import Outcome, Task, attempt
+from lazytrack.steps.environment import hush, turns, variables
+from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
 from lazytrack.steps.handles import ArtifactSource, ExternalArtifact, OutputArtifact
-from lazytrack.steps.invocation import Invocation
+from lazytrack.steps.invocation import Invocation, own_copy
 from lazytrack.steps.isolation import attempt_elsewhere
 from lazytrack.steps.keys import CacheKey, cache_key
 from lazytrack.steps.outputs import construct, describe
@@ -31,6 +32,8 @@ from lazytrack.tracking.project import Project
 
 if TYPE_CHECKING:
     from lazytrack.steps.run import Run
+
+_log = logging.getLogger(__name__)
 
 
 class Performer:
@@ -48,7 +51,8 @@ class Performer:
         self._run, self._index = run, index
         self._lock = threading.RLock()
         self._folders: dict[str, str] = {}
-        self._external: dict[int, tuple[ExternalArtifact, ArtifactSource]] = {}
+        self._names: set[str] = set()
+        """What artifacts of the run are called, or are going to be."""
 
     @property
     def project(self) -> Project:
@@ -74,7 +78,7 @@ class Performer:
             What goes wrong before the step begins.
         """
         plan, experiment = invocation.plan, self.experiment
-        places = {name: inputs.located(tree, self._keep) for name, tree in invocation.inputs.items()}
+        places = {name: inputs.located(tree, self.keep) for name, tree in invocation.inputs.items()}
         key, found = self._look_up(invocation, places)
         said = self._said(invocation, places, key)
         if isinstance(found, Hit):
@@ -125,27 +129,26 @@ class Performer:
             said["group"] = invocation.group
         return said
 
-    def _keep(self, external: ExternalArtifact) -> ArtifactSource:
-        """Write a value that no step has made, once."""
+    def keep(self, external: ExternalArtifact) -> ArtifactSource:
+        """Write a value that no step has made, as it is now."""
+        candidates = None if external.materializer is None else [external.materializer]
+        name = self._free_name("external")
+        artifact = construct(external.value, candidates, artifact=name, output="value", step=self._run.name)
+        written = write_file(self.project, self.slug, artifact, self._folder("external"))
+        self.experiment._name_file(written)
+        return ArtifactSource(
+            self.project, self.slug, written.entry, data_type=describe(external.value)[0], value=external.value
+        )
+
+    def _free_name(self, name: str) -> str:
+        """Return what an artifact is going to be called: this, unless another one of the run is."""
+        experiment, number, free = self.experiment, 1, name
         with self._lock:
-            known = self._external.get(id(external))
-            if known is not None:
-                return known[1]
-            candidates = None if external.materializer is None else [external.materializer]
-            artifact = construct(
-                external.value,
-                candidates,
-                artifact=f"external.{len(self._external)}",
-                output="value",
-                step=self._run.name,
-            )
-            written = write_file(self.project, self.slug, artifact, self._folder("external"))
-            self.experiment._name_file(written)
-            source = ArtifactSource(
-                self.project, self.slug, written.entry, data_type=describe(external.value)[0], value=external.value
-            )
-            self._external[id(external)] = external, source
-            return source
+            while free in self._names or experiment._has_field(ARTIFACT + free):
+                number += 1
+                free = f"{name}_{number}"
+            self._names.add(free)
+        return free
 
     # --- taking outputs of an earlier run ---
 
@@ -154,13 +157,14 @@ class Performer:
         now = naming.iso(naming.now())
         outputs = {}
         kept = hit.said.get("outputs") or {}
-        for name, entry in hit.outputs.items():
-            artifact = f"{invocation.key}.{name}"
+        # What they are called may have a time in it: the order in which they are declared counts.
+        for name, (named, entry) in zip(invocation.output_names, hit.outputs.items(), strict=True):
+            artifact = self._free_name(f"{invocation.key}.{name}")
             mine = Entry(name=artifact, said=_entry_for(entry, hit.run, slug, artifact))
             experiment._name_file(Written(entry=mine, stored=_stored(mine, slug)))
-            outputs[name] = {**kept[name], "artifact": artifact}
+            outputs[name] = {**kept[named], "artifact": artifact}
             source = ArtifactSource(
-                self.project, slug, mine, producer=said["unique_id"], data_type=kept[name].get("type")
+                self.project, slug, mine, producer=said["unique_id"], data_type=kept[named].get("type")
             )
             invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
         said |= {
@@ -176,30 +180,44 @@ class Performer:
     # --- attempts ---
 
     def _attempts(self, invocation: Invocation, places: dict[str, Any], record: StepRecord) -> Outcome:
-        plan, retry = invocation.plan, invocation.plan.retry
+        retry = invocation.plan.retry
         delay = retry.delay
+        names = {name: self._free_name(f"{invocation.key}.{name}") for name in invocation.output_names}
         for left in range(retry.max_retries, -1, -1):
             record.start()
             try:
-                outcome = self._attempt(invocation, places, record, is_last=left == 0)
+                outcome = self._attempt(invocation, places, record, names, is_last=left == 0)
             except BaseException as error:  # noqa: BLE001  (a secret is not there, or the other process died)
                 outcome = Outcome(error=error, told=told(error))
             finally:
                 record.stop()
-            if left == 0 or not isinstance(outcome.error, Exception) or self._run.is_cancelled:
+            if left == 0 or not isinstance(outcome.error, Exception) or self._run.failures.is_cancelling:
                 break
             record.set_aside(outcome.told)
-            if delay:
-                time.sleep(delay)
-            delay *= plan.retry.backoff
+            _log.warning(
+                "step %r failed and is tried again in %s s: %s", invocation.key, delay, safe_reason(outcome.error)
+            )
+            try:
+                if delay:
+                    time.sleep(delay)
+            except BaseException as error:  # noqa: BLE001  (somebody interrupts)
+                return Outcome(error=error, told=told(error))
+            delay *= retry.backoff
         return outcome
 
-    def _attempt(self, invocation: Invocation, places: dict[str, Any], record: StepRecord, *, is_last: bool) -> Outcome:
+    def _attempt(
+        self,
+        invocation: Invocation,
+        places: dict[str, Any],
+        record: StepRecord,
+        names: dict[str, str],
+        *,
+        is_last: bool,
+    ) -> Outcome:
         plan = invocation.plan
         options = plan.configuration
         secrets = look_up(options.secrets or (), invocation.step.name)
-        if secrets:
-            self._run.hush(secrets)
+        hush(secrets)
         wanted = plan.variables | secrets
         task = Task(
             step=invocation.step,
@@ -209,25 +227,28 @@ class Performer:
             pipeline=self._run.options.pipeline,
             run_name=self._run.name,
             key=invocation.key,
-            parameters=invocation.parameters,
+            parameters=own_copy(invocation.parameters),
             inputs=places,
+            artifacts=names,
             folder=self._folder(invocation.step.name, anew="attempts" in record._record),
             output_names=plan.output_names,
-            secrets=secrets,
             keeps_log=options.enable_step_logs is not False,
             collects=options.enable_artifact_metadata is not False,
             is_last=is_last,
         )
-        if options.runtime is not StepRuntime.ISOLATED:
-            if not wanted:
-                with turns.beside_others():
-                    return self._attempt_here(task, record)
-            if turns.try_alone():
-                try:
-                    with variables(wanted):
-                        return self._attempt_here(task, record)
-                finally:
-                    turns.end_alone()
+        if not wanted and options.runtime is not StepRuntime.ISOLATED:
+            with turns.beside_others():
+                return self._attempt_here(task, record)
+        in_memory = not self.project._files.is_shared
+        if in_memory and options.runtime is StepRuntime.ISOLATED:
+            raise StepInterfaceError(
+                f"step {invocation.step.name!r} is to run in a process of its own, where {self.project.fpath} is not: "
+                "use a project in a folder or on a storage"
+            )
+        is_alone = invocation.done is None and self._run.is_alone and options.runtime is not StepRuntime.ISOLATED
+        if in_memory or (is_alone and turns.is_free()):
+            with turns.alone(), variables(wanted):
+                return self._attempt_here(task, record)
         self.experiment._commit()  # who runs it looks for the run
         return attempt_elsewhere(task, wanted, record.log_metadata)
 
@@ -248,10 +269,11 @@ class Performer:
             named.append(ARTIFACT + log.entry.name)
         if outcome.output_metadata:
             fields["output_metadata"] = codec.store(outcome.output_metadata)
+        self._refuse_logged_twice(invocation, outcome)
         status = ExecutionStatus.COMPLETED
         if outcome.error is not None:
             status = ExecutionStatus.FAILED
-        elif self._run.is_cancelled:
+        elif self._run.failures.is_cancelling:
             status = ExecutionStatus.STOPPED
         for name, made in outcome.outputs.items():
             experiment._name_file(made.written)
@@ -281,6 +303,17 @@ class Performer:
             self._index.add(key.key, self.slug, invocation.key)
         return status
 
+    def _refuse_logged_twice(self, invocation: Invocation, outcome: Outcome) -> None:
+        """Fail a step that has logged an artifact under the name that its output is going to have."""
+        for name, made in outcome.outputs.items():
+            if self.experiment._has_field(ARTIFACT + made.written.entry.name):
+                outcome.error = ArtifactLogError(
+                    f"step {invocation.key!r} has logged an artifact {made.written.entry.name!r}, which is what its "
+                    f"output {name!r} is called: log it under another name"
+                )
+                outcome.told, outcome.outputs = told(outcome.error), {}
+                return
+
     def _folder(self, name: str, *, anew: bool = False) -> str:
         """Return where files of a step are put: all in one folder, but for those of a further attempt."""
         folder = None if anew else self._folders.get(name)
@@ -291,24 +324,26 @@ class Performer:
         return folder
 
     def _log_artifact(self, invocation: Invocation, text: str) -> Written:
-        name = "log"
-        while name in invocation.output_names:
-            name += "_"
-        artifact = construct(text, ["text"], artifact=f"{invocation.key}.{name}", output="log", step=invocation.key)
+        name = self._free_name(f"{invocation.key}.log")
+        artifact = construct(text, ["text"], artifact=name, output="log", step=invocation.key)
         written = write_file(self.project, self.slug, artifact, self._folder(invocation.step.name))
         self.experiment._name_file(written)
         return written
 
-    def leave_out(self, invocation: Invocation, status: ExecutionStatus, why: str) -> None:
-        """Record that a step was not run."""
+    def leave_out(
+        self, invocation: Invocation, status: ExecutionStatus, why: str | None = None, error: str | None = None
+    ) -> None:
+        """Record that a step was not run, or that it failed before it began."""
         plan = invocation.plan
+        now = naming.iso(naming.now())
         said = {
             "unique_id": naming.step_id(plan.said["step_class_name"], plan.said.get("version"), None),
             "step_name": invocation.key,
             "dependencies": [],
             **plan.said,
             "status": str(status),
-            "why": why,
+            **({} if why is None else {"why": why}),
+            **({} if error is None else {"error": error, "start_time": now, "end_time": now}),
             "upstream": [other.key for other in invocation.waits_for],
         }
         if invocation.plain:

@@ -19,7 +19,7 @@ from lazytrack.steps.hooks import check_hook
 from lazytrack.steps.interface import StepInterface, read_arguments
 from lazytrack.steps.modes import ExecutionMode, RunOptions
 from lazytrack.steps.parameters import check_known, gather
-from lazytrack.steps.plan import config_said, substituted
+from lazytrack.steps.plan import config_said, placeholders, substituted
 from lazytrack.steps.run import Run
 from lazytrack.tracking.active import active_project
 
@@ -200,8 +200,6 @@ class Pipeline:
         run = Run(active_project(), self._options(values))
         with run.going_on():
             self._interface.call(self._function, values)
-        if run.is_empty:
-            raise ValueError(f"pipeline {self.name!r} called no step, so there is nothing to record")
         return view_of_run(run.project, run.slug)
 
     def _values(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,15 +209,21 @@ class Pipeline:
             try:
                 values[name] = self._interface.inputs[name].coerce(value, self.name)
             except StepInterfaceError as error:
-                raise ValueError(str(error).replace("step ", "pipeline ", 1)) from error
+                raise ValueError(str(error).replace("step ", "pipeline ", 1)) from None
         return values
 
     def _options(self, values: Mapping[str, Any]) -> RunOptions:
         configuration = self._configuration
         parts = time_parts() | (configuration.defaults.substitutions or {})
         template = configuration.run_name or "{pipeline}-{date}-{time}"
+        known = {"pipeline": self.name, **parts}
+        if unknown := [each for each in placeholders(template) if each not in known]:
+            raise ValueError(
+                f"pipeline {self.name!r}: run_name {template!r} has a placeholder {unknown[0]!r}; known: "
+                f"{', '.join(known)}; substitutions add others"
+            )
         return RunOptions(
-            name=substituted(template, {"pipeline": self.name, **parts}),
+            name=substituted(template, known),
             pipeline=self.name,
             kind=self.name if configuration.run_name is None else None,
             said={

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from lazytrack import codec
+from lazytrack.errors import StepInterfaceError
 from lazytrack.provenance.kept import SOURCE, Shared, file_of
 from lazytrack.steps import code
 from lazytrack.steps.base import BaseStep
@@ -96,12 +97,18 @@ def plan_of(
         said["version"] = str(version)
     if configuration.heartbeat_healthy_threshold is not None:
         said["heartbeat_healthy_threshold"] = configuration.heartbeat_healthy_threshold
+    output_names = {name: substituted(name, named) for name in step.interface.outputs}
+    if len(set(output_names.values())) < len(output_names):
+        raise StepInterfaceError(
+            f"step {step.name!r} has outputs of one name, with what stands for their placeholders: "
+            f"{', '.join(map(repr, output_names.values()))}"
+        )
     return StepPlan(
         interface=step.interface,
         own=step.configuration,
         configuration=configuration,
         is_cached=is_cached,
-        output_names={name: substituted(name, named) for name in step.interface.outputs},
+        output_names=output_names,
         said=said,
         code_file=code_file,
     )
@@ -124,6 +131,11 @@ def _code_file(source: Mapping[str, str]) -> Shared:
 def substituted(name: str, substitutions: Mapping[str, str]) -> str:
     """Return a name with what stands for its placeholders; one that is not known stays."""
     return _PLACEHOLDER.sub(lambda match: substitutions.get(match[1], match[0]), name)
+
+
+def placeholders(name: str) -> list[str]:
+    """Return the placeholders in a name."""
+    return _PLACEHOLDER.findall(name)
 
 
 def config_said(configuration: StepConfiguration) -> dict[str, Any]:
@@ -149,6 +161,10 @@ def _option_said(name: str, option: Any) -> Any:
             return _policy_said(option)
         case "secrets":
             return list(option)
+        case "environment":
+            from lazytrack.provenance.redact import redact_data  # noqa: PLC0415  (as above)
+
+            return redact_data(dict(option))
         case "model":
             return option if isinstance(option, (str, dict)) else repr(option)
         case _:

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from lazytrack import naming
-from lazytrack.errors import PipelineRunError, SaveError
+from lazytrack.errors import LazytrackError, PipelineRunError
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.steps import logs
 from lazytrack.steps.base import BaseStep
@@ -17,15 +18,18 @@ from lazytrack.steps.cache import index_of
 from lazytrack.steps.calls import Calls
 from lazytrack.steps.configuration import GroupInfo
 from lazytrack.steps.context import run_here, step_here
-from lazytrack.steps.environment import unheard
+from lazytrack.steps.failures import Failures
 from lazytrack.steps.futures import MapResultsFuture, StepFuture
+from lazytrack.steps.handles import ExternalArtifact, OutputArtifact, unmapped
 from lazytrack.steps.invocation import Invocation
 from lazytrack.steps.mapping import calls_of
 from lazytrack.steps.modes import ExecutionMode, RunOptions
 from lazytrack.steps.performing import Performer
+from lazytrack.steps.record import StepRecord
 from lazytrack.tracking.blocks import told
 from lazytrack.tracking.companions import Plan
 from lazytrack.tracking.experiment import Experiment
+from lazytrack.tracking.logged import STEPS
 from lazytrack.tracking.project import Project
 
 AUTOSAVE_SECONDS = 2.0
@@ -33,6 +37,8 @@ AUTOSAVE_SECONDS = 2.0
 THREADS = 16
 """Steps that run at the same time."""
 _starting = threading.Lock()
+_QUEUED = ExecutionStatus.QUEUED
+_log = logging.getLogger(__name__)
 
 
 class Run:
@@ -62,13 +68,9 @@ class Run:
         self._lock = threading.RLock()
         self._experiment: Experiment | None = None
         self._calls = Calls(self)
-        self._failed: dict[str, Invocation] = {}
-        """Those that failed and nobody was told of."""
-        self._told: dict[int, Invocation] = {}
-        """Those that somebody was told of, by what they raised."""
-        self._is_stopping = threading.Event()
+        self.failures = Failures(options)
+        self._is_empty = True
         self._pool: ThreadPoolExecutor | None = None
-        self._hushed = contextlib.ExitStack()
         with _starting:
             self._known_as = project.location, options.name
             if self._known_as in _running or self._is_there(options.name):
@@ -114,22 +116,13 @@ class Run:
             return self._experiment
 
     @property
-    def _is_fast(self) -> bool:
-        return self.options.mode is ExecutionMode.FAIL_FAST
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether what runs need not go on."""
-        return self._is_fast and self._is_stopping.is_set()
+    def is_alone(self) -> bool:
+        """Whether no other run goes on in this process, and nothing of this one on another thread."""
+        return len(_running) == 1 and all(each.is_over or each.done is None for each in self._calls)
 
     def has_block(self, key: str) -> bool:
         """Tell whether a step has a block that the record calls so."""
         return self._experiment is not None and key in self._experiment._blocks
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no step was called."""
-        return not len(self._calls)
 
     # --- calls ---
 
@@ -140,15 +133,14 @@ class Run:
         invocation = self._prepared(step, args, kwargs, id=id, after=after)
         for other in invocation.waits_for:
             other.settle()
-        missing = next((other for other in invocation.upstream if not other.went_well), None)
-        if missing is None:
-            if invocation.after or invocation.upstream:
-                self._check_going_on()
-        else:
+        missing = self._missing(invocation)
+        if missing is not None:
             self._skip(invocation, missing)
             if self.options.mode is not ExecutionMode.CONTINUE_ON_FAILURE:
                 missing.raise_failure()
             return invocation.handles()
+        if invocation.after or invocation.upstream:
+            self.failures.check()
         self._perform(invocation)
         error = invocation.error
         is_passed_over = self.options.mode is ExecutionMode.CONTINUE_ON_FAILURE and isinstance(error, Exception)
@@ -166,11 +158,27 @@ class Run:
         self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, after: Any, crossed: bool
     ) -> MapResultsFuture:
         """Have a step run for each item; see `lazytrack.steps.mapping`."""
-        self._check_going_on()
+        self.failures.check()
+        self._is_empty = False  # though there may be nothing to map over
+        args = [self._kept(value) for value in args]
+        kwargs = {name: self._kept(value) for name, value in kwargs.items()}
         calls = calls_of(step.interface, step.name, args, kwargs, crossed=crossed)
         group = step.configuration.group or GroupInfo(id=naming.unique(), name=step.name, type="map")
-        prepared = [self._prepared(step, (), call, id=None, after=after, group=group) for call in calls]
+        by_place = step.interface.by_place
+        prepared = []
+        for call in calls:
+            placed = [call.pop(name) for name in by_place if name in call]
+            prepared.append(self._prepared(step, placed, call, id=None, after=after, group=group))
         return MapResultsFuture([self._submit(each) for each in prepared], len(step.interface.outputs))
+
+    def _kept(self, value: Any) -> Any:
+        """Return a handle of a value that no step has made, which is written once for all calls of a map."""
+        if isinstance(value, unmapped):
+            return unmapped(self._kept(value.value))
+        if not isinstance(value, ExternalArtifact):
+            return value
+        source = self._performer.keep(value)
+        return unmapped(OutputArtifact(source.entry.name, "external", source=source, invocation=None))
 
     def call_alone(self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str | None) -> Any:
         """Run a step that was called by itself, and return its value, or a tuple of several."""
@@ -179,33 +187,25 @@ class Run:
         invocation.raise_failure()
         return StepFuture(invocation).load()
 
-    def hush(self, secrets: Mapping[str, str]) -> None:
-        """Have secrets masked in whatever is recorded until the run has ended, such as an error that quotes one."""
-        with self._lock:
-            self._hushed.enter_context(unheard(secrets))
-
     def is_told_of(self, invocation: Invocation) -> None:
-        """Take note that who needs to know is told of a failure: it is the body's to deal with it."""
-        with self._lock:
-            self._failed.pop(invocation.key, None)
-            if invocation.error is not None:
-                self._told[id(invocation.error)] = invocation
+        """Take note that who needs to know is told of a failure."""
+        self.failures.is_told_of(invocation)
 
     def _prepared(self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], **how: Any) -> Invocation:
-        self._check_going_on()
-        return self._calls.prepare(step, args, kwargs, **how)
+        self.failures.check()
+        invocation = self._calls.prepare(step, args, kwargs, **how)
+        self._is_empty = False
+        return invocation
 
-    # --- whether it goes on ---
-
-    def _check_going_on(self) -> None:
-        """Refuse to start anything where a failure, that nobody was told of, forbids it."""
-        with self._lock:
-            failed = next(iter(self._failed.values()), None)
-        if failed is None or self.options.mode is ExecutionMode.CONTINUE_ON_FAILURE:
-            return
-        if self.options.mode is ExecutionMode.FAIL_FAST:
-            failed.raise_failure()
-        raise PipelineRunError(f"run {self.name!r} starts no more steps, as {failed.key!r} failed") from failed.error
+    def _missing(self, invocation: Invocation) -> Invocation | None:
+        """Return a call for whose sake another one is not run: its outputs are missing, or it was to come before."""
+        for other in invocation.upstream:
+            if not other.went_well:
+                return other
+        for other in invocation.after:
+            if not other.went_well and any(map(self.failures.is_unheard, other.failures())):
+                return other
+        return None
 
     # --- on threads ---
 
@@ -236,17 +236,13 @@ class Run:
 
     def _work(self, invocation: Invocation) -> None:
         """Run a submitted step, or say why it is not run."""
-        missing = next((other for other in invocation.upstream if not other.went_well), None)
+        missing = self._missing(invocation)
         if missing is not None:
             self._skip(invocation, missing)
-        elif self._is_stopping.is_set() or self._has_unheard_failure():
+        elif self.failures.is_stopping:
             self._leave_out(invocation)
         else:
             self._perform(invocation)
-
-    def _has_unheard_failure(self) -> bool:
-        with self._lock:
-            return bool(self._failed) and self.options.mode is not ExecutionMode.CONTINUE_ON_FAILURE
 
     # --- running ---
 
@@ -257,25 +253,30 @@ class Run:
             status = self._performer.perform(invocation)
         except BaseException as error:  # noqa: BLE001  (it is told to whoever asks)
             invocation.error = error
+            self._say(invocation, ExecutionStatus.FAILED, error=told(error))
         if invocation.error is not None:
-            with self._lock:
-                self._failed[invocation.key] = invocation
-                if self._is_fast or not isinstance(invocation.error, Exception):
-                    self._is_stopping.set()
+            self.failures.add(invocation)
         invocation.end(status)
 
     def _skip(self, invocation: Invocation, cause: Invocation) -> None:
-        """Say that a step was not run because one that it needs did not make its outputs."""
+        """Say that a step was not run because of one that it needs, or that was to come before."""
         invocation.cause = cause
-        self._performer.leave_out(invocation, ExecutionStatus.SKIPPED, f"{cause.key!r} {cause.status}")
+        self._say(invocation, ExecutionStatus.SKIPPED, why=f"{cause.key!r} {cause.status}")
         invocation.end(ExecutionStatus.SKIPPED)
 
     def _leave_out(self, invocation: Invocation) -> None:
         """Say that a step was not started because another one failed."""
-        with self._lock:
-            invocation.cause = next(iter(self._failed.values()), None)
-        self._performer.leave_out(invocation, ExecutionStatus.STOPPED, "another step failed")
+        invocation.cause = self.failures.first()
+        self._say(invocation, ExecutionStatus.STOPPED, why="another step failed, or the run was stopped")
         invocation.end(ExecutionStatus.STOPPED)
+
+    def _say(self, invocation: Invocation, status: ExecutionStatus, **what: str) -> None:
+        """Record how a call has ended that was not run; where there is no record any more, the log has it."""
+        try:
+            if status is ExecutionStatus.SKIPPED or not self.experiment._has_field(STEPS + invocation.key):
+                self._performer.leave_out(invocation, status, **what)
+        except Exception:  # noqa: BLE001  (who waits for the call must hear of its end)
+            _log.warning("%s: step %r is %s, and cannot be recorded", self.name, invocation.key, status, exc_info=True)
 
     # --- the whole ---
 
@@ -297,60 +298,80 @@ class Run:
                     yield
                 except BaseException as raised:  # noqa: BLE001  (it is raised again, or told as what it is)
                     error = raised
-                    if not self._goes_on_after(raised):
-                        self._is_stopping.set()
-                finally:
-                    self._wait_for_all()
+                    if not (self.options.mode is ExecutionMode.CONTINUE_ON_FAILURE and isinstance(raised, Exception)):
+                        self.failures.stop()
+                error = self._wait_for_all(error)
         finally:
             run_here.reset(token)
             step_here.reset(step_token)
         self._end(error)
 
-    def _goes_on_after(self, error: BaseException) -> bool:
-        """Tell whether what was submitted is run though the body has ended with an error."""
-        return self.options.mode is ExecutionMode.CONTINUE_ON_FAILURE and isinstance(error, Exception)
+    def _wait_for_all(self, error: BaseException | None) -> BaseException | None:
+        """Wait until all that was submitted has ended, and return what the run ends with; a second interrupt leaves."""
+        if self._pool is None:
+            return error
+        is_told = False
+        while True:
+            try:
+                for each in self._calls:
+                    each.settle()
+            except BaseException as raised:  # noqa: BLE001  (an interrupt)
+                error = error or raised
+                self.failures.stop()
+                if is_told or not isinstance(raised, KeyboardInterrupt):
+                    self._abandon()
+                    self._pool.shutdown(wait=False, cancel_futures=True)
+                    return error
+                is_told = True
+                _log.warning("%s waits for %s; interrupt once more to leave them", self.name, self._what_runs())
+            else:
+                self._pool.shutdown()
+                return error
 
-    def _wait_for_all(self) -> None:
-        pool = self._pool
-        if pool is None:
-            return
+    def _what_runs(self) -> str:
+        return (
+            ", ".join(each.key for each in self._calls if not each.is_over and each.status is not _QUEUED) or "no step"
+        )
+
+    def _abandon(self) -> None:
+        """Record those that have not ended as stopped: nobody waits for them."""
         for each in self._calls:
-            each.settle()
-        pool.shutdown()
+            if not each.is_over:
+                block = self.experiment._blocks.get(each.key)
+                if isinstance(block, StepRecord):
+                    block.end(ExecutionStatus.STOPPED)
+                else:
+                    self._say(each, ExecutionStatus.STOPPED, why="the run was interrupted")
 
     def _end(self, error: BaseException | None) -> None:
         """Record how the run ended, and raise what it ended with."""
         try:
-            failed = list(self._failed.values())
-            if error is not None and (told_of := self._told.get(id(error))) is not None:
-                failed = [told_of, *failed]
-            raised = self._what_to_raise(error, failed)
-            if self.is_empty and raised is None:
-                return
+            raised, cause = self.failures.end(error)
+            if self._is_empty and raised is None:
+                raised = cause = ValueError(
+                    f"pipeline {self.options.pipeline!r} called no step, so there is nothing to record"
+                )
+                if self._experiment is None:
+                    raise raised
             if raised is None:
                 self._tell_of_unused_options()
             experiment = self.experiment
-            if raised is None:
-                status = "completed"
-            else:
-                status = "failed"
-                cause = failed[0].error if failed and failed[0].error is not None else raised
-                experiment._scalars["error"] = told(cause)
             try:
-                experiment.status = status
+                if cause is not None:
+                    experiment._scalars["error"] = told(cause)
+                experiment.status = "completed" if raised is None else "failed"
                 experiment._commit()
                 if experiment._companions is not None:
                     experiment._companions.finish()
-            except SaveError as failure:
+            except LazytrackError as failure:
                 if raised is None:
                     raise
                 raised.add_note(f"lazytrack could not save run {self.name!r}: {failure}")
         finally:
-            self._hushed.close()
             with _starting:
                 _running.discard(self._known_as)
         if raised is not None:
-            raise raised from raised.__cause__
+            raise raised
 
     def _tell_of_unused_options(self) -> None:
         if unknown := [key for key in self.options.overrides if key not in self._calls]:
@@ -358,26 +379,6 @@ class Run:
             warnings.warn(
                 f"run {self.name!r} had options for {names}, and called no step so", UserWarning, stacklevel=6
             )
-
-    def _what_to_raise(self, error: BaseException | None, failed: list[Invocation]) -> BaseException | None:
-        by_a_step = error is not None and id(error) in self._told
-        is_ours = isinstance(error, PipelineRunError) and bool(failed)
-        if error is not None and not by_a_step and not is_ours:
-            return error  # of the body itself
-        if not failed:
-            return error
-        first = failed[0].error
-        if (
-            self.options.pipeline is None
-            or self.options.mode is ExecutionMode.FAIL_FAST
-            or not isinstance(first, Exception)
-        ):
-            return first
-        names = ", ".join(repr(each.key) for each in failed)
-        what = f"run {self.name!r} of pipeline {self.options.pipeline!r} failed in {names}"
-        wrapped = PipelineRunError(f"{what}: {type(first).__name__}: {first}")
-        wrapped.__cause__ = first
-        return wrapped
 
 
 _running: set[tuple[str, str]] = set()

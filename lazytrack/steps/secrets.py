@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lazytrack.errors import StepInterfaceError
+from lazytrack.steps.environment import outside
 
 FILE = "LAZYTRACK_SECRETS_FILE"
 """The environment variable with the path of a JSON file of secrets."""
@@ -23,10 +24,10 @@ def look_up(names: Iterable[str], step: str) -> dict[str, str]:
         When there is no such secret, or the file cannot be read; the message holds no secret.
     """
     names = list(names)
-    kept = _file(step) if names else {}
+    kept, here = (_file(step), outside()) if names else ({}, {})
     variables: dict[str, str] = {}
     for name in names:
-        found = kept.get(name, os.environ.get(name))
+        found = kept.get(name, here.get(name))
         match found:
             case str():
                 variables[name] = found

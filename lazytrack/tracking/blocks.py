@@ -107,7 +107,8 @@ class Blocks(Placed):
 
     def _free_key(self, name: str) -> str:
         base = naming.slug(name, "step")
-        taken = {*self._blocks, *(f[len(STEPS) :] for f in self._stored() if f.startswith(STEPS))}
+        fields = (f for f in (*self._stored(), *self._ready) if f.startswith(STEPS))
+        taken = {*self._blocks, *(field[len(STEPS) :] for field in fields)}
         number, key = 1, base
         while key in taken:
             number += 1

@@ -1,6 +1,8 @@
 """Values of a record that are there before the save that names them: outputs of steps, whose files are written."""
 
 import functools
+import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,7 +16,7 @@ from lazytrack.errors import SaveError
 from lazytrack.provenance.kept import Shared
 from lazytrack.tracking.changes import Changes
 from lazytrack.tracking.ledger import Ledger
-from lazytrack.tracking.logged import MISSING
+from lazytrack.tracking.logged import MISSING, STEPS
 from lazytrack.tracking.origins import Origins
 from lazytrack.tracking.owner import Owner
 
@@ -124,6 +126,11 @@ class Placed(Origins):
                 Named(record=self.slug, field=ARTIFACT + entry.name, value=entry.said, stored=stored, renew=renew)
             )
 
+    def _has_field(self, field: str) -> bool:
+        """Tell whether a field has a value, saved or not."""
+        unsaved = field in self._ledger.changed or field in self._ledger.taken
+        return unsaved or self._owner._journal.get(self.slug, field) is not None
+
     def _set_field(self, field: str, value: Any) -> None:
         """Have the next save write a field; its value, strict JSON, is not modified afterwards."""
         with self._ledger.lock:
@@ -197,9 +204,24 @@ class Placed(Origins):
 
     def _take_changes(self) -> Changes:
         changes = super()._take_changes()
+        if "lazytrack.provenance.redact.told" in sys.modules:  # without it, nobody has told of a secret
+            from lazytrack.provenance.redact.told import mask_told  # noqa: PLC0415
+
+            changes.set = {field: _masked(field, value, mask_told) for field, value in changes.set.items()}
         if self._code_files:
             changes.shared = [*changes.shared, *self._code_files.values()]
         return changes
+
+
+_SAID_BY_USERS = re.compile(r"(tests\.[^.]+\.)?parameters\.|notes$|error$")
+_SAID_OF_STEPS = {"metadata", "output_metadata", "parameters", "error", "why", "attempts", "config"}
+
+
+def _masked(field: str, value: Any, mask: Callable[[Any], Any]) -> Any:
+    """Return a value without what was told to be secret, where people say something; paths and digests stay."""
+    if field.startswith(STEPS) and isinstance(value, dict):
+        return {key: mask(said) if key in _SAID_OF_STEPS else said for key, said in value.items()}
+    return mask(value) if _SAID_BY_USERS.match(field) else value
 
 
 def _written_anew(owner: Owner, artifact: Artifact, stored: StoredFile) -> StoredFile:

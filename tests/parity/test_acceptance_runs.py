@@ -825,7 +825,7 @@ def test_item_18_continue_on_failure_skips_what_needs_the_failed_and_runs_the_re
         "needs it": "skipped",
         "needs it too": "skipped",
         "independent": "completed",
-        "comes after": "cached",
+        "comes after": "skipped",
     }
     assert run.get_step("needs it").error == "'fails' failed"
 

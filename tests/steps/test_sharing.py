@@ -63,7 +63,9 @@ def test_outputs_whose_file_is_gone_are_made_again_and_it_is_told_why(project):
     file_of(first.get_step("made").output).unlink()
     run = whole()
     assert statuses(run) == ["completed", "cached"]
-    assert run.get_step("made").explain_cache().reasons == [f"the file of output 'weights' of {first.id} is gone"]
+    assert run.get_step("made").explain_cache().reasons == [
+        f"the file of output 'weights' of {first.id} is gone, or another one"
+    ]
     assert run.get_step("made").output.read().n == 1
 
 

@@ -5,6 +5,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from lazytrack.provenance.redact.added import Added
@@ -49,6 +50,22 @@ def told_spans(text: str) -> Iterator[Span]:
             while start >= 0:
                 yield start, start + len(spelling)
                 start = text.find(spelling, start + len(spelling))
+
+
+def mask_told(value: Any) -> Any:
+    """Return JSON data in which the values that were told to be secret are masked; itself where none was told."""
+    if not _told:
+        return value
+    match value:
+        case str():
+            for start, end in sorted(told_spans(value), reverse=True):
+                value = f"{value[:start]}***{value[end:]}"
+            return value
+        case list():
+            return [mask_told(item) for item in value]
+        case dict():
+            return {key: mask_told(item) for key, item in value.items()}
+    return value
 
 
 def _spellings(value: str) -> Iterator[str]:

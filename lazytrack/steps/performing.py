@@ -187,7 +187,9 @@ class Performer:
             record.start()
             try:
                 outcome = self._attempt(invocation, places, record, names, is_last=left == 0)
-            except BaseException as error:  # noqa: BLE001  (a secret is not there, or the other process died)
+            except BaseException as error:
+                if self._run.is_forked:
+                    raise
                 outcome = Outcome(error=error, told=told(error))
             finally:
                 record.stop()

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,6 +70,7 @@ class Run:
         self._experiment: Experiment | None = None
         self._calls = Calls(self)
         self.failures = Failures(options)
+        self._process = os.getpid()
         self._is_empty = True
         self._pool: ThreadPoolExecutor | None = None
         with _starting:
@@ -114,6 +116,11 @@ class Run:
                 experiment._beat()  # so that the first record of it tells one that was killed from one that runs
                 self._experiment = self.project._accompanied(experiment, Plan(autosave=AUTOSAVE_SECONDS, at_once=False))
             return self._experiment
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a child that a step has forked: it is not the one to say how anything went."""
+        return os.getpid() != self._process
 
     @property
     def is_alone(self) -> bool:
@@ -251,7 +258,9 @@ class Run:
         status = ExecutionStatus.FAILED
         try:
             status = self._performer.perform(invocation)
-        except BaseException as error:  # noqa: BLE001  (it is told to whoever asks)
+        except BaseException as error:
+            if self.is_forked:
+                raise
             invocation.error = error
             self._say(invocation, ExecutionStatus.FAILED, error=told(error))
         if invocation.error is not None:
@@ -296,7 +305,9 @@ class Run:
             with logs.listening():
                 try:
                     yield
-                except BaseException as raised:  # noqa: BLE001  (it is raised again, or told as what it is)
+                except BaseException as raised:
+                    if self.is_forked:
+                        raise
                     error = raised
                     if not (self.options.mode is ExecutionMode.CONTINUE_ON_FAILURE and isinstance(raised, Exception)):
                         self.failures.stop()

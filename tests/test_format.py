@@ -15,6 +15,7 @@ from lazytrack import Project, Repository, codec
 from lazytrack.artifacts import Reference
 from lazytrack.files import open_files
 from lazytrack.journal import Journal
+from lazytrack.post_execution.pipeline_run import view_of_run
 from lazytrack.provenance import capture
 
 FORMATS = Path(__file__).parent / "formats"
@@ -168,6 +169,7 @@ def test_every_file_of_runs_matches_the_schema_of_the_page(tmp_path):
     unseen = of_steps - {key for record in said.values() for key in record}
     assert unseen == {"parent", "logged", "version", "platform", "environment"}
     assert second.get_step("flaky").status == "cached"
+    assert project.fsck() == []
 
 
 def test_the_page_reads_a_file_of_points_as_the_code_does(tmp_path):
@@ -262,6 +264,40 @@ def test_a_store_of_every_format_says_where_its_results_come_from(version):
         assert codec.converter.unstructure(exp.platform) == origin["platform"]
         assert codec.converter.unstructure(exp.environment) == origin["environment"]
         assert [step.to_json_dict() for step in exp.steps] == origin["steps"]
+
+
+def shown_of_run(project, slug):
+    """Return what the view of a run shows, as JSON."""
+    run = view_of_run(project, slug)
+    steps = {}
+    for made in run.steps:
+        assert made.step_configuration["name"] == made.name
+        outputs = {name: codec.store(codec.plain(view.read(), name)) for name, view in made.outputs.items()}
+        steps[made.name] = {
+            "status": str(made.status),
+            "entrypoint": made.spec.source,
+            "upstream": list(made.spec.upstream_steps),
+            "parameters": codec.store(made.parameters),
+            "inputs": list(made.inputs),
+            "outputs": outputs,
+            "types": {name: view.data_type for name, view in made.outputs.items()},
+            "metadata": {name: str(entry.value) for name, entry in made.metadata.items()},
+            "attempts": len(made.attempts),
+            "logs": made.logs,
+            "source": made.source_code,
+            "original": None if made.original is None else made.original.id,
+            "explained": made.explain_cache().reasons,
+        }
+    return {"name": run.name, "pipeline": run.pipeline_name, "status": str(run.status), "steps": steps}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_runs_in_a_store_of_every_format_show_what_they_did(version, monkeypatch):
+    expected = json.loads((FORMATS / f"{version}.expected.json").read_text())
+    monkeypatch.setenv("LAZYTRACK_SIGNING_KEY", expected.get("signed_by", "of-nobody-who-signed-this"))
+    project = Project(FORMATS / version, mode="r")
+    for slug, shown in expected.get("runs", {}).items():
+        assert shown_of_run(project, slug) == shown
 
 
 @pytest.mark.parametrize("version", VERSIONS)

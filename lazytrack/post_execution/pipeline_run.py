@@ -106,11 +106,12 @@ class PipelineRunView(BaseView):
         return [view for name in self.get_step_names() if (view := self._step(name)) is not None]
 
     def get_step_names(self) -> list[str]:
-        """Return the names of the steps, in the order in which they ran; those that did not run come last."""
-        found = []
+        """Return the names of the steps, in the order in which they were called."""
+        found: list[tuple[int, str]] = []
         for field, said in self._project._journal.fields(self.model.id).items():
             if field.startswith(STEPS) and isinstance(said, dict) and "status" in said:
-                found.append((str(said.get("start_time", "~")), field[len(STEPS) :]))
+                number = said.get("number")
+                found.append((number if isinstance(number, int) else len(found), field[len(STEPS) :]))
         return [name for _, name in sorted(found, key=lambda each: each[0])]
 
     def get_step(self, step: str | None = None, **kwargs: Any) -> StepView:

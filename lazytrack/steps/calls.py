@@ -95,6 +95,7 @@ class Calls:
                 step=step,
                 plan=plan,
                 key=key,
+                number=len(self._by_key),
                 parameters=own_copy(arguments.parameters),
                 plain=arguments.plain,
                 inputs=trees,

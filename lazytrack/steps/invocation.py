@@ -44,8 +44,8 @@ class Invocation:
     ----------
     run, step, plan
         What it is a call of, in what, and how it is done.
-    key
-        Its id: what the run calls it.
+    key, number
+        Its id: what the run calls it, and which call of the run it is, from 0.
     parameters, plain
         The parameters, as the entrypoint gets them and as JSON values.
     inputs
@@ -60,6 +60,7 @@ class Invocation:
     step: "BaseStep"
     plan: "StepPlan"
     key: str
+    number: int
     parameters: dict[str, Any]
     plain: dict[str, Any]
     inputs: dict[str, Any]

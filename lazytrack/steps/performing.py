@@ -22,6 +22,7 @@ from lazytrack.steps.invocation import Invocation, own_copy
 from lazytrack.steps.isolation import attempt_elsewhere
 from lazytrack.steps.keys import CacheKey, cache_key
 from lazytrack.steps.outputs import construct, describe
+from lazytrack.steps.plan import StepPlan
 from lazytrack.steps.record import StepRecord
 from lazytrack.steps.secrets import look_up
 from lazytrack.tracking.blocks import told
@@ -87,11 +88,14 @@ class Performer:
         if key is not None:
             why = found.why if isinstance(found, Miss) else None
             said["cache"] = {"key": key.key, "parts": key.parts, **({} if why is None else {"miss": why})}
-        if plan.code_file is not None:
-            experiment._code_files.setdefault(plan.code_file.digest, plan.code_file)
+        self._keep_code(plan)
         record = StepRecord(experiment, invocation.key, said)
         outcome = self._attempts(invocation, places, record)
         return self._conclude(invocation, record, outcome, key)
+
+    def _keep_code(self, plan: StepPlan) -> None:
+        if plan.code_file is not None:
+            self.experiment._code_files.setdefault(plan.code_file.digest, plan.code_file)
 
     def _look_up(self, invocation: Invocation, places: dict[str, Any]) -> tuple[CacheKey | None, Hit | Miss | None]:
         plan = invocation.plan
@@ -114,6 +118,7 @@ class Performer:
         said = {
             "unique_id": naming.step_id(class_name, plan.said.get("version"), None if key is None else key.key),
             "step_name": invocation.key,
+            "number": invocation.number,
             "dependencies": sorted({each for tree in places.values() for each in inputs.made_by(tree)}),
             **plan.said,
         }
@@ -337,10 +342,12 @@ class Performer:
     ) -> None:
         """Record that a step was not run, or that it failed before it began."""
         plan = invocation.plan
+        self._keep_code(plan)
         now = naming.iso(naming.now())
         said = {
             "unique_id": naming.step_id(plan.said["step_class_name"], plan.said.get("version"), None),
             "step_name": invocation.key,
+            "number": invocation.number,
             "dependencies": [],
             **plan.said,
             "status": str(status),

@@ -17,6 +17,7 @@ _SAID = {
     "outputs": "the outputs or their handlers",
     "name": "the name of the function",
     "version": "the version",
+    "policy": "the cache policy",
     "environment": "the environment",
     "secrets": "the names of secrets",
     "cache_func": "what cache_func returns",

@@ -74,3 +74,11 @@ def _at(path: str, what: str) -> Any:
             return found
         break
     raise ValueError(f"{what} is to be found at {path!r}, where nothing is")
+
+
+def hook_said(hook: Hook) -> str:
+    """Return the dotted path of a hook, as a record says it."""
+    if isinstance(hook, str):
+        return hook
+    module, name = getattr(hook, "__module__", ""), getattr(hook, "__qualname__", type(hook).__qualname__)
+    return f"{module}.{name}"

@@ -15,7 +15,7 @@ from lazytrack.steps import code
 from lazytrack.steps.base import BaseStep
 from lazytrack.steps.configuration import StepConfiguration
 from lazytrack.steps.hooks import find_hook
-from lazytrack.steps.policy import CachePolicy
+from lazytrack.steps.policy import CachePolicy, policy_said
 from lazytrack.steps.spelling import digest, short_digest, spelled
 
 
@@ -69,6 +69,8 @@ def fixed_parts(step: BaseStep, configuration: StepConfiguration) -> FixedParts:
         told |= code.own_code(step)
         told |= {f"helper {name}": said for name, said in code.helpers(step).items()}
     told["outputs"] = spelled([[name, _handlers(configuration, name)] for name in step.interface.outputs])
+    if said := policy_said(policy):
+        told["policy"] = spelled(said)
     if configuration.environment:
         told["environment"] = spelled(configuration.environment)
     if configuration.secrets:

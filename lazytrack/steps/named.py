@@ -24,7 +24,7 @@ _MOST_SEEN = 100_000
 _codes: "weakref.WeakKeyDictionary[types.FunctionType, str]" = weakref.WeakKeyDictionary()
 """Digests of what functions do by themselves, each made once: their code does not change."""
 _seen: dict[int, tuple[Any, str]] = {}
-"""Of values that can change in place, by number, what they were at first; each is held, so the number stays its own."""
+"""Of values that can change in place, by number, what they were at first; see `_held`."""
 
 
 class Named:
@@ -147,17 +147,28 @@ class Named:
 
     def _at_first(self, value: Any, say: Callable[[Any], str]) -> str:
         """Return what is said of a value that can change in place: what was said of it at first."""
-        known = _seen.get(id(value))
+        number = id(value)
+        known = _seen.get(number)
         if known is None:
             while len(_seen) >= _MOST_SEEN:
                 _seen.pop(next(iter(_seen)), None)
-            _seen[id(value)] = value, "within itself"
+            holder = _held(value)
+            _seen[number] = holder, "within itself"
             try:
-                known = value, say(value)
+                known = holder, say(value)
             except RecursionError:
-                known = value, _name(type(value))
-            _seen[id(value)] = known
+                known = holder, _name(type(value))
+            _seen[number] = known
         return known[1]
+
+
+def _held(value: Any) -> Any:
+    """Return what keeps the number of a value its own: a weak reference that takes the number back, else the value."""
+    number = id(value)
+    try:
+        return weakref.ref(value, lambda _: _seen.pop(number, None))
+    except TypeError:  # lists and dicts take none
+        return value
 
 
 OF_EVERY_STEP = {"_interface", "_configuration", "_source", "source_code", "_function", "_declared", "__wrapped__"}

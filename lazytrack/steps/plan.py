@@ -12,10 +12,10 @@ from lazytrack.provenance.kept import SOURCE, Shared, file_of
 from lazytrack.steps import code
 from lazytrack.steps.base import BaseStep
 from lazytrack.steps.configuration import OPTIONS, StepConfiguration, StepRetryConfig
-from lazytrack.steps.hooks import Hook
+from lazytrack.steps.hooks import hook_said
 from lazytrack.steps.interface import StepInterface
 from lazytrack.steps.keys import FixedParts, fixed_parts
-from lazytrack.steps.policy import CachePolicy
+from lazytrack.steps.policy import CachePolicy, policy_said
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 _ELSEWHERE = {"name", "parameters", "group"}
@@ -152,13 +152,13 @@ def config_said(configuration: StepConfiguration) -> dict[str, Any]:
 def _option_said(name: str, option: Any) -> Any:
     match name:
         case "on_failure" | "on_success" | "on_start" | "on_end":
-            return _hook_said(option)
+            return hook_said(option)
         case "output_materializers":
             return {output: [_alias(handler) for handler in handlers] for output, handlers in option.items()}
         case "retry":
             return attrs.asdict(option)
         case "cache_policy":
-            return _policy_said(option)
+            return policy_said(option)
         case "secrets":
             return list(option)
         case "environment":
@@ -171,30 +171,5 @@ def _option_said(name: str, option: Any) -> Any:
             return codec.plain(option, name)
 
 
-def _hook_said(hook: Hook) -> str:
-    if isinstance(hook, str):
-        return hook
-    module, name = getattr(hook, "__module__", ""), getattr(hook, "__qualname__", type(hook).__qualname__)
-    return f"{module}.{name}"
-
-
 def _alias(handler: Any) -> str:
     return handler if isinstance(handler, str) else str(handler.alias)
-
-
-def _policy_said(policy: CachePolicy) -> dict[str, Any]:
-    said: dict[str, Any] = {}
-    for field in attrs.fields(CachePolicy):
-        value = getattr(policy, field.name)
-        if value == field.default:
-            continue
-        match field.name:
-            case "cache_func":
-                said[field.name] = _hook_said(value)
-            case "source_dependencies":
-                said[field.name] = [_hook_said(thing) for thing in value]
-            case "expires_after":
-                said[field.name] = policy.lifetime.total_seconds() if policy.lifetime else None
-            case _:
-                said[field.name] = value
-    return said

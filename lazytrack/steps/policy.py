@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from lazytrack.steps.hooks import find_hook
+from lazytrack.steps.hooks import find_hook, hook_said
 
 
 def _names(value: Any) -> list[str] | None:
@@ -89,3 +89,22 @@ class CachePolicy:
         if self.expires_after is None or isinstance(self.expires_after, timedelta):
             return self.expires_after
         return timedelta(seconds=self.expires_after)
+
+
+def policy_said(policy: CachePolicy) -> dict[str, Any]:
+    """Return what a policy says otherwise than the default one, as JSON values."""
+    said: dict[str, Any] = {}
+    for field in attrs.fields(CachePolicy):
+        value = getattr(policy, field.name)
+        if value == field.default:
+            continue
+        match field.name:
+            case "cache_func":
+                said[field.name] = hook_said(value)
+            case "source_dependencies":
+                said[field.name] = [hook_said(thing) for thing in value]
+            case "expires_after":
+                said[field.name] = policy.lifetime.total_seconds() if policy.lifetime else None
+            case _:
+                said[field.name] = value
+    return said

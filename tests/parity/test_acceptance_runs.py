@@ -616,6 +616,25 @@ def test_item_15_content_counts_and_without_it_which_artifact_it_is():
     assert statuses(whole(2)) == {"constant": "completed", "content": "cached", "which": "cached"}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output_materializers": "pickle"},
+        {"environment": {"LAZY_OTHER": "1"}},
+        {"secrets": ["PATH"]},
+        {"cache_policy": CachePolicy(expires_after=60)},
+    ],
+)
+def test_item_15_options_that_change_what_a_step_does_run_it_again(options):
+    @pipeline
+    def whole(with_options: bool):
+        (add.with_options(**options) if with_options else add)(1)
+
+    assert statuses(whole(False)) == {"add": "completed"}
+    assert statuses(whole(True)) == {"add": "completed"}
+    assert statuses(whole(True)) == {"add": "cached"}
+
+
 # --- 16 ---
 
 

@@ -45,6 +45,8 @@ class Task:
         In which the files of outputs are put.
     output_names
         Of each declared output what it is called in this run.
+    hushed
+        Names of variables of the environment that no record may hold.
     keeps_log, collects
         Whether what is printed is kept, and metadata of outputs.
     is_last
@@ -63,6 +65,7 @@ class Task:
     artifacts: dict[str, str]
     folder: str
     output_names: dict[str, str]
+    hushed: list[str] = attrs.Factory(list)
     keeps_log: bool = True
     collects: bool = True
     is_last: bool = True

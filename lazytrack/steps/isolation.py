@@ -1,5 +1,6 @@
 """One attempt at a step in a process of its own: what goes there, what comes back, and what if it dies."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lazytrack.errors import StepFailed, WorkerLost
-from lazytrack.steps.environment import outside
+from lazytrack.steps.environment import hush, outside
 from lazytrack.steps.execution import Outcome, Task, attempt
 from lazytrack.steps.logs import listening
 from lazytrack.tracking.blocks import told
@@ -68,6 +69,7 @@ def attempt_elsewhere(
 def answer(payload: bytes) -> bytes:
     """Run what `attempt_elsewhere` has packed, in the other process, and return what it unpacks."""
     task = _unpacked_task(payload)
+    hush({name: os.environ[name] for name in task.hushed})
     project = task.owner
     said: list[dict[str, Any]] = []
     attached: list[Experiment] = []

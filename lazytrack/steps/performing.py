@@ -239,6 +239,7 @@ class Performer:
             artifacts=names,
             folder=self._folder(invocation.step.name, anew="attempts" in record._record),
             output_names=plan.output_names,
+            hushed=list(secrets),
             keeps_log=options.enable_step_logs is not False,
             collects=options.enable_artifact_metadata is not False,
             is_last=is_last,

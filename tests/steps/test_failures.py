@@ -354,6 +354,22 @@ def test_a_secret_stays_masked_wherever_it_is_said(monkeypatch, tmp_path, projec
     assert secret in environment._told
 
 
+def test_a_secret_is_masked_in_what_a_process_of_its_own_prints_and_raises(monkeypatch, tmp_path):
+    secret = "2retnuh-2retnuh"[::-1] + "-elsewhere"
+    monkeypatch.setenv("LAZY_KEY", secret)
+
+    @step(secrets=["LAZY_KEY"], runtime="isolated")
+    def leaks() -> int:
+        sys.stderr.write(f"key {os.environ['LAZY_KEY']}\n")
+        raise KeyError(os.environ["LAZY_KEY"])
+
+    with pytest.raises(KeyError):
+        leaks()
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "shop").rglob("*") if path.is_file())
+    assert secret.encode() not in stored
+    assert b"key ***" in stored
+
+
 def test_an_environment_that_looks_secret_is_masked_in_the_record(project):
     secret = "2retnuh"[::-1] * 2
 

@@ -18,11 +18,10 @@ def own_code(step: BaseStep) -> dict[str, str]:
     named = Named(_module(step))
     subject = step._code
     told = {"what runs": named.of(subject)} if isinstance(subject, type) else {}
-    if not isinstance(subject, type):
-        told |= {
-            f"what runs{' around it' * depth}": named.own(function)
-            for depth, function in enumerate(reversed(list(_wrapped(subject))))
-        }
+    told |= {
+        f"what runs{' around it' * depth}": named.own(function)
+        for depth, function in enumerate(reversed(_wrapped(subject)))
+    }
     try:
         return {"code": step.source_code, **told}
     except OSError:
@@ -81,9 +80,7 @@ def _module(step: BaseStep) -> str:
 
 
 def _wrapped(subject: Any) -> list[types.FunctionType]:
-    """Return a function, and those that it is a decorator's wrapper of, the outermost first; of a class its methods."""
-    if isinstance(subject, type):
-        return []
+    """Return a function, and those that it is a decorator's wrapper of, the outermost first; of a class none."""
     found: list[types.FunctionType] = []
     while isinstance(subject, types.FunctionType) and subject not in found:
         found.append(subject)

@@ -9,58 +9,8 @@ if TYPE_CHECKING:
     from lazytrack.steps.invocation import Invocation
 
 
-class ArtifactFuture:
-    """One output of a step that may be running still.
-
-    Parameters
-    ----------
-    invocation_id
-        Which call of a step it is of.
-    name
-        Of the output.
-    """
-
-    def __init__(self, invocation: "Invocation", name: str) -> None:
-        self._invocation = invocation
-        self.name = name
-
-    @property
-    def invocation_id(self) -> str:
-        """Which call of a step it is of."""
-        return self._invocation.key
-
-    def running(self) -> bool:
-        """Tell whether the step has yet to end."""
-        return not self._invocation.is_over
-
-    def wait(self) -> None:
-        """Wait until the step has ended; for what is raised see `result`."""
-        self._invocation.wait()
-
-    def result(self) -> OutputArtifact:
-        """Return the handle, when the step has completed.
-
-        Raises
-        ------
-        Exception
-            What the step raised.
-        """
-        self._invocation.wait()
-        return self._invocation.outputs[self.name]
-
-    def load(self) -> Any:
-        """Return the value, when the step has completed; for what is raised see `result`."""
-        return self.result().load()
-
-    def __bool__(self) -> bool:
-        raise TypeError(f"{self!r} is neither true nor false: look at the value with .load()")
-
-    def __repr__(self) -> str:
-        return f"ArtifactFuture(invocation_id={self.invocation_id!r}, name={self.name!r})"
-
-
-class StepFuture:
-    """A call of a step that was submitted, and may be running still."""
+class _OfCall:
+    """What is known of a call of a step that may be running still."""
 
     def __init__(self, invocation: "Invocation") -> None:
         self._invocation = invocation
@@ -83,6 +33,47 @@ class StepFuture:
             What the step raised.
         """
         self._invocation.wait()
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self!r} is neither true nor false: look at the value with .load()")
+
+
+class ArtifactFuture(_OfCall):
+    """One output of a step that may be running still.
+
+    Parameters
+    ----------
+    invocation
+        Which call of a step it is of.
+    name
+        Of the output.
+    """
+
+    def __init__(self, invocation: "Invocation", name: str) -> None:
+        super().__init__(invocation)
+        self.name = name
+
+    def result(self) -> OutputArtifact:
+        """Return the handle, when the step has completed.
+
+        Raises
+        ------
+        Exception
+            What the step raised.
+        """
+        self._invocation.wait()
+        return self._invocation.outputs[self.name]
+
+    def load(self) -> Any:
+        """Return the value, when the step has completed; for what is raised see `result`."""
+        return self.result().load()
+
+    def __repr__(self) -> str:
+        return f"ArtifactFuture(invocation_id={self.invocation_id!r}, name={self.name!r})"
+
+
+class StepFuture(_OfCall):
+    """A call of a step that was submitted, and may be running still."""
 
     def result(self) -> Any:
         """Return the handle of the step's output, a tuple of several, or None; for what is raised see `wait`."""
@@ -123,9 +114,6 @@ class StepFuture:
 
     def __len__(self) -> int:
         return len(self._invocation.output_names)
-
-    def __bool__(self) -> bool:
-        raise TypeError(f"{self!r} is neither true nor false: look at the value with .load()")
 
     def __repr__(self) -> str:
         return f"StepFuture(invocation_id={self.invocation_id!r}, running={self.running()})"

@@ -127,10 +127,11 @@ class Autosave(threading.Thread):
             if first is not None:
                 first()
             experiment._gather()
-            if experiment.dirty or time.monotonic() - self._heard >= HEARTBEAT_SECONDS - self.seconds:
-                experiment._beat()
-                experiment._owner._save(only=experiment)
-                self._heard = time.monotonic()
+            with experiment._owner._saving():  # else a save comes between, after which a sign of life is a change again
+                if experiment.dirty or time.monotonic() - self._heard >= HEARTBEAT_SECONDS - self.seconds:
+                    experiment._beat()
+                    experiment._owner._save(only=experiment)
+                    self._heard = time.monotonic()
         except (RecordDeletedError, ReadOnlyError) as error:
             self._over = True
             warn(f"{experiment.slug} is saved no more: {error}")

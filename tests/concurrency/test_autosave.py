@@ -16,7 +16,7 @@ import pytest
 from faulty_disk import failing, install
 from store_checks import finish, leftovers
 
-from lazytrack import Project
+from lazytrack import Experiment, Project
 from lazytrack.errors import ReadOnlyError
 from lazytrack.tracking import autosave
 
@@ -103,6 +103,27 @@ def test_a_run_without_block_ends_when_it_is_finished(tmp_path, status):
     assert not exp.dirty
     until(lambda: threads() == [])
     assert not [thread for thread in threading.enumerate() if "system metrics" in thread.name]
+
+
+def test_a_finished_run_gives_no_sign_of_life(tmp_path, monkeypatch):
+    beating, finished, late = threading.Event(), threading.Event(), []
+    beat = Experiment._beat
+
+    def slow(self):
+        if threading.current_thread() in threads():
+            beating.set()
+            finished.wait(0.5)
+        beat(self)
+        late.append(finished.is_set())
+
+    monkeypatch.setattr(Experiment, "_beat", slow)
+    exp = Project(tmp_path / "churn.json").log("run", autosave=0.01)
+    assert beating.wait(30)
+    exp.finish()
+    finished.set()
+    until(lambda: threads() == [])
+    assert late
+    assert not any(late), "what was saved at the end is changed no more"
 
 
 def test_a_run_that_does_not_save_itself_is_saved_when_it_is_finished(tmp_path):
@@ -254,7 +275,7 @@ def test_looking_up_a_history_does_not_wait_for_a_save_that_waits_for_it(tmp_pat
 def test_exits_are_heard_of_whoever_listens_too():
     code = """
 import sys
-from lazytrack import Project
+from lazytrack import Experiment, Project
 first = Project(sys.argv[1]).log("first", autosave=60)
 before = sys.exit
 def wrapped(code=None):
@@ -354,7 +375,7 @@ def test_a_killed_run_leaves_what_was_saved_and_is_stale_later(tmp_path, start, 
 
 CODE = """
 import multiprocessing, os, sys, time
-from lazytrack import Project
+from lazytrack import Experiment, Project
 
 def work(path, how):
     project = Project(path)

@@ -2,11 +2,15 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 
+from lazytrack import codec
 from lazytrack.post_execution.models import BaseResponseModel
+
+if TYPE_CHECKING:
+    from lazytrack.tracking.project import Project
 
 
 @attrs.frozen(kw_only=True)
@@ -84,3 +88,36 @@ class BaseView(abc.ABC):
 
     def __hash__(self) -> int:
         return hash((type(self), self._model.id))
+
+
+class ConfiguredView(BaseView):
+    """Shows something of a project that was run with a configuration: a run, or a step of it."""
+
+    @property
+    def _project(self) -> "Project":
+        return cast("Project", self.model.project)  # type: ignore[attr-defined]
+
+    @property
+    @abc.abstractmethod
+    def _said(self) -> dict[str, Any]:
+        """What the record says of it now."""
+
+    @property
+    def _config(self) -> dict[str, Any]:
+        config = self._said.get("config")
+        return codec.unstore(config) if isinstance(config, dict) else {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of engines and operators by name."""
+        return dict(self._config.get("settings") or {})
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Whatever is kept with it."""
+        return dict(self._config.get("extra") or {})
+
+    @property
+    def enable_artifact_metadata(self) -> bool | None:
+        """Whether metadata of outputs are kept; None where that was not set."""
+        return cast("bool | None", self._config.get("enable_artifact_metadata"))

@@ -3,8 +3,7 @@
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from lazytrack import codec
-from lazytrack.post_execution.base_view import BaseView, MetadataEntry, metadata_entries
+from lazytrack.post_execution.base_view import ConfiguredView, MetadataEntry, metadata_entries
 from lazytrack.post_execution.models import PipelineRunResponseModel
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.post_execution.step import StepView, view_of_step
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from lazytrack.tracking.project import Project
 
 
-class PipelineRunView(BaseView):
+class PipelineRunView(ConfiguredView):
     """One run of a pipeline, or of a step that was called by itself."""
 
     MODEL_CLASS = PipelineRunResponseModel
@@ -27,18 +26,9 @@ class PipelineRunView(BaseView):
         return cast("PipelineRunResponseModel", self._model)
 
     @property
-    def _project(self) -> "Project":
-        return cast("Project", self.model.project)  # type: ignore[attr-defined]
-
-    @property
     def _said(self) -> dict[str, Any]:
         said = self._project._journal.get(self.model.id, "run")
         return said if isinstance(said, dict) else {}
-
-    @property
-    def _config(self) -> dict[str, Any]:
-        config = self._said.get("config")
-        return codec.unstore(config) if isinstance(config, dict) else {}
 
     # --- what it is ---
 
@@ -58,24 +48,9 @@ class PipelineRunView(BaseView):
         return cast("str | None", self._said.get("pipeline"))
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Of engines and operators by name."""
-        return dict(self._config.get("settings") or {})
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """Whatever is kept with it."""
-        return dict(self._config.get("extra") or {})
-
-    @property
     def enable_cache(self) -> bool | None:
         """Whether outputs of earlier runs could be taken; None where that was not set."""
         return cast("bool | None", self._said.get("enable_cache"))
-
-    @property
-    def enable_artifact_metadata(self) -> bool | None:
-        """Whether metadata of outputs are kept; None where that was not set."""
-        return cast("bool | None", self._config.get("enable_artifact_metadata"))
 
     @property
     def metadata(self) -> dict[str, MetadataEntry]:

@@ -9,7 +9,7 @@ import attrs
 from lazytrack import codec
 from lazytrack.errors import FormatError
 from lazytrack.post_execution.artifact import ArtifactView, step_id, view_of_artifact
-from lazytrack.post_execution.base_view import BaseView, MetadataEntry, metadata_entries
+from lazytrack.post_execution.base_view import ConfiguredView, MetadataEntry, metadata_entries
 from lazytrack.post_execution.explanation import Explanation, explain
 from lazytrack.post_execution.models import StepRunResponseModel
 from lazytrack.post_execution.status import ExecutionStatus
@@ -39,7 +39,7 @@ class StepSpec:
     upstream_steps: tuple[str, ...]
 
 
-class StepView(BaseView):
+class StepView(ConfiguredView):
     """One call of a step in a run."""
 
     MODEL_CLASS = StepRunResponseModel
@@ -59,15 +59,6 @@ class StepView(BaseView):
         if held is not None and (block := held._blocks.get(self.name)) is not None:
             said = block._stored()
         return said if isinstance(said, dict) else {}
-
-    @property
-    def _project(self) -> "Project":
-        return cast("Project", self.model.project)  # type: ignore[attr-defined]
-
-    @property
-    def _config(self) -> Mapping[str, Any]:
-        config = self._said.get("config")
-        return codec.unstore(config) if isinstance(config, dict) else {}
 
     # --- what it is ---
 
@@ -99,24 +90,9 @@ class StepView(BaseView):
         return codec.unstore(said) if isinstance(said, dict) else {}
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Of engines and operators by name."""
-        return dict(self._config.get("settings") or {})
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """Whatever is kept with it."""
-        return dict(self._config.get("extra") or {})
-
-    @property
     def enable_cache(self) -> bool | None:
         """Whether outputs of earlier runs could be taken."""
         return cast("bool | None", self._said.get("cacheable"))
-
-    @property
-    def enable_artifact_metadata(self) -> bool | None:
-        """Whether metadata of its outputs are kept; None where that was not set."""
-        return cast("bool | None", self._config.get("enable_artifact_metadata"))
 
     @property
     def step_operator(self) -> str | bool | None:

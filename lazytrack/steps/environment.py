@@ -6,9 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from lazytrack.provenance.redact import add_secret
-
-_LEAST_SECRET = 6
-"""Characters of a secret that can be found in text."""
+from lazytrack.provenance.redact.told import why_not_secret
 
 
 class _Turns:
@@ -92,6 +90,6 @@ _told: set[str] = set()
 def hush(secrets: Mapping[str, str]) -> None:
     """Have secrets masked from now on in whatever this process records: an error may quote one long after its step."""
     for value in secrets.values():
-        if value not in _told and len(value) >= _LEAST_SECRET and value.replace("*", "").strip():
+        if value not in _told and why_not_secret(value) is None:
             _told.add(value)
             add_secret(value)

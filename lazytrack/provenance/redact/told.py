@@ -32,14 +32,21 @@ def add_secret(value: str) -> Callable[[], None]:
     ValueError
         When it is shorter than 6 characters, or made of spaces and asterisks.
     """
+    if (reason := why_not_secret(value)) is not None:
+        raise ValueError(reason)
+    return _told.add(sorted({spelling for spelling in _spellings(value) if len(spelling) >= _LEAST}))
+
+
+def why_not_secret(value: str) -> str | None:
+    """Return why a value cannot be found in text; None where it can."""
     if len(value) < _LEAST:
-        raise ValueError(
+        return (
             f"a secret of {len(value)} characters would be masked in words that have nothing to do with it; "
             f"give one of at least {_LEAST}"
         )
     if not value.replace("*", "").strip():
-        raise ValueError("a secret of spaces and asterisks alone cannot be told from indentation and masks")
-    return _told.add(sorted({spelling for spelling in _spellings(value) if len(spelling) >= _LEAST}))
+        return "a secret of spaces and asterisks alone cannot be told from indentation and masks"
+    return None
 
 
 def told_spans(text: str) -> Iterator[Span]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from lazytrack import Experiment, Project, Test
+from lazytrack import Experiment, Project, Test, naming
 from lazytrack.errors import ReadOnlyError, SaveError, StoreWarning
 from lazytrack.series import Summary
 from lazytrack.series import writer as writing
@@ -557,7 +557,15 @@ def test_as_of_a_time_nobody_has_gone_on_yet(project):
     assert past.summary("loss").count == 100
 
 
-def test_as_of_a_time_histories_are_whole_after_packing_too(project):
+def test_as_of_a_time_histories_are_whole_after_packing_too(project, monkeypatch):
+    micros, last = naming.micros, [0]
+
+    def rising():
+        """Return the present time, later than before: two points of one microsecond are both of that time."""
+        last[0] = max(last[0] + 1, micros())
+        return last[0]
+
+    monkeypatch.setattr(naming, "micros", rising)
     exp = project.log("run")
     for start in (0, 100):
         log_curve(exp, 100, start=start)

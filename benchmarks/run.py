@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 import artifacts
+import executors
 import figures
 import lightness
 import opening
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "equal-content": versions.equal_content,
     "provenance": provenance.capturing,
     "steps": steps.recording,
+    "executors": executors.beside_inline,
     "requests": remote.requests,
     "save-many": remote.many_artifacts,
     "save-remote": remote.large_artifact,

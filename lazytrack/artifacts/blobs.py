@@ -145,6 +145,17 @@ class Blobs:
 
     # --- files that were here already ---
 
+    def is_written(self, stored: StoredFile, since: int) -> None:
+        """Take note that a process which this one has asked for it has written a file.
+
+        Parameters
+        ----------
+        since
+            When it was asked, in microseconds of this process's clock.
+        """
+        if not stored.reused:
+            self._written[stored.path] = since
+
     def _is_recent(self, path: str) -> bool:
         return naming.micros() - self._written.get(path, _LONG_AGO) < _SAFE_MICROS
 

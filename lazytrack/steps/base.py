@@ -196,8 +196,17 @@ class BaseStep(abc.ABC):
 
         return call_alone(self, args, kwargs, id=id)
 
-    def submit(self, *args: Any, id: str | None = None, after: Any = None, **kwargs: Any) -> "StepFuture":
+    def submit(
+        self, *args: Any, id: str | None = None, after: Any = None, executor: Any = None, **kwargs: Any
+    ) -> "StepFuture":
         """Have the step run while the body of the pipeline goes on; arguments may be futures.
+
+        Parameters
+        ----------
+        id, after
+            As for a call.
+        executor
+            Where it runs, instead of where the pipeline says; see `pipeline`.
 
         Raises
         ------
@@ -206,9 +215,9 @@ class BaseStep(abc.ABC):
         StepInterfaceError
             When an argument is not as declared, before anything runs.
         """
-        return self._run_for("submit").submit(self, args, kwargs, id=id, after=after)
+        return self._run_for("submit").submit(self, args, kwargs, id=id, after=after, executor=executor)
 
-    def map(self, *args: Any, after: Any = None, **kwargs: Any) -> "MapResultsFuture":
+    def map(self, *args: Any, after: Any = None, executor: Any = None, **kwargs: Any) -> "MapResultsFuture":
         """Have the step run for each item of its arguments: the first of each together, the second, and so on.
 
         Mapped over are lists and tuples, outputs that are some, lists of handles or futures, and results of other
@@ -221,11 +230,11 @@ class BaseStep(abc.ABC):
         RuntimeError
             When this is not the body of a pipeline.
         """
-        return self._run_for("map").map(self, args, kwargs, after=after, crossed=False)
+        return self._run_for("map").map(self, args, kwargs, after=after, crossed=False, executor=executor)
 
-    def product(self, *args: Any, after: Any = None, **kwargs: Any) -> "MapResultsFuture":
+    def product(self, *args: Any, after: Any = None, executor: Any = None, **kwargs: Any) -> "MapResultsFuture":
         """Have the step run for each combination of items of its arguments, the leftmost varying slowest; see `map`."""
-        return self._run_for("product").map(self, args, kwargs, after=after, crossed=True)
+        return self._run_for("product").map(self, args, kwargs, after=after, crossed=True, executor=executor)
 
     def _run_for(self, what: str) -> "Run":
         run = run_here.get()

@@ -149,5 +149,6 @@ def current_experiment() -> "Experiment":
     if step is not None:
         return step.experiment
     if run is not None:
+        run.read_news()
         return run.experiment
     raise RuntimeError("no run is going on here: current_experiment() is for the code of a step or a pipeline")

@@ -17,8 +17,8 @@ from lazytrack.steps.logs import Log, keeping
 from lazytrack.steps.outputs import Made, construct, describe
 from lazytrack.tracking.blocks import told
 from lazytrack.tracking.experiment import Experiment
+from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.placed import write_file
-from lazytrack.tracking.project import Project
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Task:
 
     step: BaseStep
     configuration: StepConfiguration
-    owner: Project
+    owner: Owner
     record: str
     pipeline: str | None
     run_name: str

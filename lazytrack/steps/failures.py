@@ -29,7 +29,7 @@ class Failures:
         self._unheard: dict[str, Invocation] = {}
         self._told: dict[int, Invocation] = {}
         """Those that somebody was told of, by what they raised."""
-        self._is_over = False
+        self._is_over = self._is_interrupted = False
 
     def add(self, invocation: "Invocation") -> None:
         """Take note that a call has failed."""
@@ -51,6 +51,10 @@ class Failures:
         """Start nothing any more, whatever happens."""
         self._is_over = True
 
+    def interrupt(self) -> None:
+        """Start nothing any more, and have what runs be stopped: somebody has interrupted the run."""
+        self._is_over = self._is_interrupted = True
+
     def first(self) -> "Invocation | None":
         """Return the first call of whose failure nobody was told."""
         with self._lock:
@@ -66,9 +70,14 @@ class Failures:
             return any(not (goes_on and isinstance(each.error, Exception)) for each in self._unheard.values())
 
     @property
+    def is_too_late(self) -> bool:
+        """Whether what a step has made that ends now is of no use: one failed that nobody was told of."""
+        return self._options.mode is ExecutionMode.FAIL_FAST and self.is_stopping
+
+    @property
     def is_cancelling(self) -> bool:
         """Whether what runs need not go on."""
-        return self._options.mode is ExecutionMode.FAIL_FAST and self.is_stopping
+        return self._is_interrupted or self.is_too_late
 
     def check(self) -> None:
         """Refuse to start anything where a failure forbids it.

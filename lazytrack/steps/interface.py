@@ -14,7 +14,7 @@ from lazytrack.steps.annotations import Coercer, accepts, bare, describe, resolv
 
 REQUIRED = inspect.Parameter.empty
 """Stands for the default of an argument that has none."""
-RESERVED = {"after", "id"}
+RESERVED = {"after", "executor", "id"}
 """Names that belong to the call of a step, not to its arguments."""
 
 

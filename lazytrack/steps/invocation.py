@@ -14,6 +14,7 @@ from lazytrack.steps.inputs import producers
 
 if TYPE_CHECKING:
     from lazytrack.steps.base import BaseStep
+    from lazytrack.steps.executors import Engine
     from lazytrack.steps.plan import StepPlan
     from lazytrack.steps.run import Run
 
@@ -54,6 +55,10 @@ class Invocation:
         Other calls that have to end before.
     group
         What it belongs to, as JSON.
+    engine
+        Where it runs; None of one that is run where it is called.
+    programs
+        The step as it is sent elsewhere, by plan; the calls of a map share it.
     """
 
     run: "Run"
@@ -66,11 +71,16 @@ class Invocation:
     inputs: dict[str, Any]
     after: list["Invocation"] = attrs.Factory(list)
     group: dict[str, Any] | None = None
+    engine: "Engine | None" = None
+    programs: dict[int, bytes] = attrs.Factory(dict)
     upstream: list["Invocation"] = attrs.field(init=False)
     """The calls whose outputs it takes."""
     done: "Future[None] | None" = attrs.field(default=None, init=False)
     """Tells that it has ended; None of one that is run where it is called, which nobody waits for."""
     is_over: bool = attrs.field(default=False, init=False)
+    has_begun: bool = attrs.field(default=False, init=False)
+    awaited: int = attrs.field(default=0, init=False)
+    """How many wait for it now."""
     pending: int = attrs.field(default=0, init=False)
     """How many of those it waits for have yet to end."""
     status: ExecutionStatus = attrs.field(default=ExecutionStatus.INITIALIZING, init=False)
@@ -110,8 +120,12 @@ class Invocation:
 
     def settle(self) -> None:
         """Wait until it has ended, however that is."""
-        if self.done is not None:
-            self.done.result()
+        if self.done is not None and not self.is_over:
+            self.awaited += 1
+            try:
+                self.done.result()
+            finally:
+                self.awaited -= 1
 
     def wait(self) -> None:
         """Wait until it has ended, and raise what it raised.
@@ -134,7 +148,13 @@ class Invocation:
         if failed and failed[0].error is not None:
             raise failed[0].error
         if not self.went_well:
-            raise PipelineRunError(f"step {self.key!r} of run {self.run.name!r} was not started: another one failed")
+            raise PipelineRunError(
+                f"step {self.key!r} of run {self.run.name!r} was {self._why_not}: another one failed"
+            )
+
+    @property
+    def _why_not(self) -> str:
+        return "stopped" if self.has_begun else "not started"
 
     def failures(self) -> Iterator["Invocation"]:
         """Yield the calls that failed and for which it did not make its outputs, the first cause first."""

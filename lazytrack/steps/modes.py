@@ -45,6 +45,8 @@ class RunOptions:
         Of the experiment.
     substitutions
         What stands for placeholders in the names of outputs.
+    executor
+        Where submitted steps run; None where that is not said.
     """
 
     name: str
@@ -58,3 +60,4 @@ class RunOptions:
     parameters: dict[str, Any] = attrs.Factory(dict)
     tags: Sequence[str] = ()
     substitutions: Mapping[str, str] = attrs.Factory(dict)
+    executor: Any = None

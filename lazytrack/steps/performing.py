@@ -10,21 +10,23 @@ from lazytrack.artifacts import StoredFile
 from lazytrack.artifacts.blobs import new_folder
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import signed
-from lazytrack.errors import ArtifactLogError, SaveError, StepInterfaceError
+from lazytrack.errors import ArtifactLogError, SaveError, WorkerLost
 from lazytrack.post_execution.status import ExecutionStatus
+from lazytrack.series import HEARTBEATS
 from lazytrack.steps import inputs
 from lazytrack.steps.cache import Hit, Index, Miss
 from lazytrack.steps.configuration import StepRuntime
+from lazytrack.steps.envelope import Sender, unpack
 from lazytrack.steps.environment import hush, turns, variables
 from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
 from lazytrack.steps.handles import ArtifactSource, ExternalArtifact, OutputArtifact
 from lazytrack.steps.invocation import Invocation, own_copy
-from lazytrack.steps.isolation import attempt_elsewhere
 from lazytrack.steps.keys import CacheKey, cache_key
 from lazytrack.steps.outputs import construct, describe
 from lazytrack.steps.plan import StepPlan
 from lazytrack.steps.record import StepRecord
 from lazytrack.steps.secrets import look_up
+from lazytrack.steps.workers import run_alone
 from lazytrack.tracking.blocks import told
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.logged import STEPS
@@ -34,6 +36,8 @@ from lazytrack.tracking.project import Project
 if TYPE_CHECKING:
     from lazytrack.steps.run import Run
 
+_OF_STEPS = (STEPS, ARTIFACT, HEARTBEATS, "last_updated")
+"""Fields that nobody who runs a step needs."""
 _log = logging.getLogger(__name__)
 
 
@@ -54,6 +58,7 @@ class Performer:
         self._folders: dict[str, str] = {}
         self._names: set[str] = set()
         """What artifacts of the run are called, or are going to be."""
+        self._sender: Sender | None = None
 
     @property
     def project(self) -> Project:
@@ -244,24 +249,70 @@ class Performer:
             collects=options.enable_artifact_metadata is not False,
             is_last=is_last,
         )
-        if not wanted and options.runtime is not StepRuntime.ISOLATED:
+        engine, is_isolated = invocation.engine, options.runtime is StepRuntime.ISOLATED
+        if engine is not None and not engine.is_here:
+            return self._attempt_there(task, invocation, record, wanted if wanted or is_isolated else None)
+        if not wanted and not is_isolated:
             with turns.beside_others():
                 return self._attempt_here(task, record)
         in_memory = not self.project._files.is_shared
-        if in_memory and options.runtime is StepRuntime.ISOLATED:
-            raise StepInterfaceError(
-                f"step {invocation.step.name!r} is to run in a process of its own, where {self.project.fpath} is not: "
-                "use a project in a folder or on a storage"
-            )
-        is_alone = invocation.done is None and self._run.is_alone and options.runtime is not StepRuntime.ISOLATED
+        if in_memory and is_isolated:
+            self._run.check_shared(f"step {invocation.step.name!r} is to run in a process of its own")
+        is_alone = invocation.done is None and self._run.is_alone and not is_isolated
         if in_memory or (is_alone and turns.is_free()):
             with turns.alone(), variables(wanted):
                 return self._attempt_here(task, record)
-        self.experiment._commit()  # who runs it looks for the run
-        return attempt_elsewhere(task, wanted, record.log_metadata)
+        return self._attempt_there(task, invocation, record, wanted)
 
     def _attempt_here(self, task: Task, record: StepRecord) -> Outcome:
         return attempt(task, lambda: self.experiment, record.log_metadata)
+
+    def _attempt_there(
+        self, task: Task, invocation: Invocation, record: StepRecord, variables: dict[str, str] | None
+    ) -> Outcome:
+        """Run a step in another process, which is its own where `variables` are given."""
+        self._have_run_stored()
+        since, engine = naming.micros(), invocation.engine
+        try:
+            parcel = self._sent_by.pack(task, self._program(invocation), variables)
+        except Exception as error:  # noqa: BLE001  (pickling runs code of whatever is pickled)
+            error.add_note(f"while step {task.key!r} was packed to run in another process")
+            return Outcome(error=error, told=told(error))
+        if engine is None or engine.is_here:
+            answer = unpack(run_alone(parcel.content, parcel.variables or {}))
+        else:
+            answer = unpack(engine.run(parcel))
+        record.took(answer.seconds)
+        for metadata in answer.said:
+            record.log_metadata(metadata)
+        for made in answer.outcome.outputs.values():
+            self.project._shelf.is_written(made.written.stored, since)
+        if answer.has_logged:
+            self._run.has_news = True
+        return answer.outcome
+
+    @property
+    def _sent_by(self) -> Sender:
+        with self._lock:
+            if self._sender is None:
+                self._sender = Sender(self.project)
+            return self._sender
+
+    def _program(self, invocation: Invocation) -> bytes:
+        """Return a step and its options as they were when the first call of its map was run elsewhere."""
+        known, key = invocation.programs, id(invocation.plan)
+        if key not in known:
+            known[key] = self._sent_by.program(invocation.step, invocation.plan.configuration)
+        return known[key]
+
+    def _have_run_stored(self) -> None:
+        """Save the run where it is new, or something was logged to it: who runs a step elsewhere looks for it."""
+        experiment = self.experiment
+        with experiment._ledger.lock:
+            is_new = self.slug not in self.project._journal
+            if not is_new and all(field.startswith(_OF_STEPS) for field in experiment._ledger.changed):
+                return
+        experiment._commit()
 
     # --- how it went ---
 
@@ -279,9 +330,13 @@ class Performer:
             fields["output_metadata"] = codec.store(outcome.output_metadata)
         self._refuse_logged_twice(invocation, outcome)
         status = ExecutionStatus.COMPLETED
-        if outcome.error is not None:
+        if self._run.failures.is_cancelling and isinstance(outcome.error, WorkerLost):
+            # It is this run that has ended its process.
+            status, outcome.error, outcome.told = ExecutionStatus.STOPPED, None, None
+            fields["why"] = "another step failed, or the run was stopped"
+        elif outcome.error is not None:
             status = ExecutionStatus.FAILED
-        elif self._run.failures.is_cancelling:
+        elif self._run.failures.is_too_late:
             status = ExecutionStatus.STOPPED
         for name, made in outcome.outputs.items():
             experiment._name_file(made.written)

@@ -15,6 +15,7 @@ from lazytrack.steps.annotations import show
 from lazytrack.steps.checks import CHECKS, as_dict
 from lazytrack.steps.configuration import UNSET, StepConfiguration, merged
 from lazytrack.steps.context import run_here, step_here
+from lazytrack.steps.executors import check_executor
 from lazytrack.steps.hooks import check_hook
 from lazytrack.steps.interface import StepInterface, read_arguments
 from lazytrack.steps.modes import ExecutionMode, RunOptions
@@ -40,7 +41,7 @@ _OF_STEPS = (
     "cache_policy",
 )
 """Options that are the defaults of those of its steps."""
-_OPTIONS = ("name", "enable_cache", "tags", "execution_mode", *_OF_STEPS)
+_OPTIONS = ("name", "enable_cache", "tags", "execution_mode", "executor", *_OF_STEPS)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +58,10 @@ class PipelineConfiguration:
         Of its runs.
     execution_mode
         What a failure means for steps that do not need what failed; see `ExecutionMode`.
+    executor
+        Where submitted steps run: ``inline``, ``threads``, ``threads:8``, ``processes``, ``processes:4``, ``dask``,
+        ``dask://host:8786``, or a `concurrent.futures.Executor` of your own. By default what the variable
+        ``LAZYTRACK_EXECUTOR`` says, else 16 threads.
     run_name
         Of its runs; ``{date}``, ``{time}`` and `substitutions` are filled in.
     steps
@@ -69,6 +74,7 @@ class PipelineConfiguration:
     enable_cache: bool | None = None
     tags: list[str] | None = None
     execution_mode: ExecutionMode | None = None
+    executor: Any = None
     run_name: str | None = None
     steps: dict[str, dict[str, Any]] | None = None
     defaults: StepConfiguration = attrs.Factory(StepConfiguration)
@@ -173,6 +179,8 @@ class Pipeline:
                 except ValueError as error:
                     known = ", ".join(map(repr, map(str, ExecutionMode)))
                     raise ValueError(f"{what} must be one of {known}, not {option!r}") from error
+            case "executor":
+                return check_executor(option, what)
             case "steps":
                 return {key: as_dict(given, f"{what}[{key!r}]") for key, given in as_dict(option, what).items()}
             case "run_name":
@@ -240,6 +248,7 @@ class Pipeline:
             parameters=_loggable(values),
             tags=configuration.tags or (),
             substitutions=parts,
+            executor=configuration.executor,
         )
 
 
@@ -275,9 +284,9 @@ def pipeline(
     function
         With named arguments, whose annotations are checked.
     options
-        ``name``, ``enable_cache``, ``tags``, ``execution_mode``; see `PipelineConfiguration`. All others are defaults
-        of those of its steps: ``enable_artifact_metadata``, ``enable_step_logs``, ``settings``, ``extra``, hooks,
-        ``model``, ``retry``, ``environment``, ``secrets``, ``substitutions``, ``cache_policy``; see
+        ``name``, ``enable_cache``, ``tags``, ``execution_mode``, ``executor``; see `PipelineConfiguration`. All
+        others are defaults of those of its steps: ``enable_artifact_metadata``, ``enable_step_logs``, ``settings``,
+        ``extra``, hooks, ``model``, ``retry``, ``environment``, ``secrets``, ``substitutions``, ``cache_policy``; see
         `StepConfiguration`. ``dynamic`` is accepted, and changes nothing.
     """
     if function is not None:

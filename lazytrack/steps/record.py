@@ -1,5 +1,6 @@
 """The record of one call of a step: what it says while the step waits, runs, is tried again and has ended."""
 
+from datetime import timedelta
 from typing import Any
 
 from lazytrack import naming
@@ -41,6 +42,12 @@ class StepRecord(StepBlock):
         """Say that an attempt begins, and be what this thread logs for."""
         self.change(status=str(ExecutionStatus.RUNNING), start_time=naming.iso(naming.now()))
         self._begin()
+
+    def took(self, seconds: float) -> None:
+        """Say that the attempt which has just ended took so long: before, it waited for somebody to run it."""
+        began = naming.iso(naming.now() - timedelta(seconds=seconds))
+        if began > self._record["start_time"]:
+            self.change(start_time=began)
 
     def stop(self) -> None:
         """Be that no more."""

@@ -7,11 +7,11 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 from lazytrack import naming
-from lazytrack.errors import LazytrackError, PipelineRunError
+from lazytrack.errors import LazytrackError, PipelineRunError, StepInterfaceError
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.steps import logs
 from lazytrack.steps.base import BaseStep
@@ -19,6 +19,7 @@ from lazytrack.steps.cache import index_of
 from lazytrack.steps.calls import Calls
 from lazytrack.steps.configuration import GroupInfo
 from lazytrack.steps.context import run_here, step_here
+from lazytrack.steps.executors import Engine, Engines, check_executor, chosen
 from lazytrack.steps.failures import Failures
 from lazytrack.steps.futures import MapResultsFuture, StepFuture
 from lazytrack.steps.handles import ExternalArtifact, OutputArtifact, unmapped
@@ -35,10 +36,7 @@ from lazytrack.tracking.project import Project
 
 AUTOSAVE_SECONDS = 2.0
 """A step that runs for longer is in the store while it does."""
-THREADS = 16
-"""Steps that run at the same time."""
 _starting = threading.Lock()
-_QUEUED = ExecutionStatus.QUEUED
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +70,9 @@ class Run:
         self.failures = Failures(options)
         self._process = os.getpid()
         self._is_empty = True
-        self._pool: ThreadPoolExecutor | None = None
+        self._engines = Engines(chosen(options.executor), self._check_engine)
+        self.has_news = False
+        """Whether a step has logged to the run elsewhere, which has not been read."""
         with _starting:
             self._known_as = project.location, options.name
             if self._known_as in _running or self._is_there(options.name):
@@ -117,6 +117,29 @@ class Run:
                 self._experiment = self.project._accompanied(experiment, Plan(autosave=AUTOSAVE_SECONDS, at_once=False))
             return self._experiment
 
+    def check_shared(self, what: str) -> None:
+        """Refuse what needs another process to reach the project.
+
+        Raises
+        ------
+        StepInterfaceError
+            When no other one does.
+        """
+        if not self.project._files.is_shared:
+            raise StepInterfaceError(
+                f"{what}, where {self.project.fpath} is not: use a project in a folder or on a storage"
+            )
+
+    def _check_engine(self, engine: Engine) -> None:
+        if not engine.is_here:
+            self.check_shared(f"run {self.name!r} is to have steps run in other processes")
+
+    def read_news(self) -> None:
+        """Read what steps have logged to the run elsewhere."""
+        if self.has_news:
+            self.has_news = False
+            self.project.refresh()
+
     @property
     def is_forked(self) -> bool:
         """Whether this is a child that a step has forked: it is not the one to say how anything went."""
@@ -156,17 +179,41 @@ class Run:
         return invocation.handles()
 
     def submit(
-        self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str | None, after: Any
+        self,
+        step: BaseStep,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        id: str | None,
+        after: Any,
+        executor: Any = None,
     ) -> StepFuture:
         """Have a step run when what it needs is there, while the body goes on."""
-        return self._submit(self._prepared(step, args, kwargs, id=id, after=after))
+        self._is_empty = False
+        engine = self._engine(step, executor)
+        return self._submit(self._prepared(step, args, kwargs, id=id, after=after), engine)
+
+    def _engine(self, step: BaseStep, executor: Any) -> Engine:
+        if executor is not None:
+            check_executor(executor, f"step {step.name!r}: executor")
+        engine = self._engines.get(executor)
+        engine.check(step.name, step.configuration.over(self.options.defaults).resources)
+        return engine
 
     def map(
-        self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], *, after: Any, crossed: bool
+        self,
+        step: BaseStep,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        after: Any,
+        crossed: bool,
+        executor: Any = None,
     ) -> MapResultsFuture:
         """Have a step run for each item; see `lazytrack.steps.mapping`."""
         self.failures.check()
         self._is_empty = False  # though there may be nothing to map over
+        engine = self._engine(step, executor)
         args = [self._kept(value) for value in args]
         kwargs = {name: self._kept(value) for name, value in kwargs.items()}
         calls = calls_of(step.interface, step.name, args, kwargs, crossed=crossed)
@@ -176,7 +223,10 @@ class Run:
         for call in calls:
             placed = [call.pop(name) for name in by_place if name in call]
             prepared.append(self._prepared(step, placed, call, id=None, after=after, group=group))
-        return MapResultsFuture([self._submit(each) for each in prepared], len(step.interface.outputs))
+        programs: dict[int, bytes] = {}
+        for each in prepared:
+            each.programs = programs
+        return MapResultsFuture([self._submit(each, engine) for each in prepared], len(step.interface.outputs))
 
     def _kept(self, value: Any) -> Any:
         """Return a handle of a value that no step has made, which is written once for all calls of a map."""
@@ -214,13 +264,11 @@ class Run:
                 return other
         return None
 
-    # --- on threads ---
+    # --- beside the body ---
 
-    def _submit(self, invocation: Invocation) -> StepFuture:
-        invocation.status = ExecutionStatus.QUEUED
+    def _submit(self, invocation: Invocation, engine: Engine) -> StepFuture:
+        invocation.status, invocation.engine = ExecutionStatus.QUEUED, engine
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"lazytrack {self.name}")
             invocation.done = Future()
             waiting = [other.done for other in invocation.waits_for if other.done is not None]
             invocation.pending = len(waiting) + 1
@@ -229,6 +277,8 @@ class Run:
         for other in waiting:
             other.add_done_callback(arrive)
         arrive(None)
+        if not isinstance(invocation.error, Exception | None):
+            invocation.raise_failure()  # an interrupt, where steps run as they are submitted
         return StepFuture(invocation)
 
     def _arrive(self, invocation: Invocation, context: contextvars.Context) -> None:
@@ -237,9 +287,8 @@ class Run:
             invocation.pending -= 1
             if invocation.pending:
                 return
-            pool = self._pool
-        if pool is not None:
-            pool.submit(context.run, self._work, invocation)
+        if invocation.engine is not None:
+            invocation.engine.start(lambda: context.run(self._work, invocation))
 
     def _work(self, invocation: Invocation) -> None:
         """Run a submitted step, or say why it is not run."""
@@ -256,6 +305,7 @@ class Run:
     def _perform(self, invocation: Invocation) -> None:
         """Run a step, or take outputs of an earlier run; whatever it raises is in the invocation."""
         status = ExecutionStatus.FAILED
+        invocation.has_begun = True
         try:
             status = self._performer.perform(invocation)
         except BaseException as error:
@@ -265,6 +315,8 @@ class Run:
             self._say(invocation, ExecutionStatus.FAILED, error=told(error))
         if invocation.error is not None:
             self.failures.add(invocation)
+            if self.failures.is_too_late and not invocation.awaited:
+                self._engines.cancel()
         invocation.end(status)
 
     def _skip(self, invocation: Invocation, cause: Invocation) -> None:
@@ -309,40 +361,47 @@ class Run:
                     if self.is_forked:
                         raise
                     error = raised
-                    if not (self.options.mode is ExecutionMode.CONTINUE_ON_FAILURE and isinstance(raised, Exception)):
-                        self.failures.stop()
+                    self._stop_for(raised)
                 error = self._wait_for_all(error)
         finally:
             run_here.reset(token)
             step_here.reset(step_token)
         self._end(error)
 
+    def _stop_for(self, raised: BaseException) -> None:
+        """Start nothing any more after what the body has raised, and stop what runs where that is asked for."""
+        if not isinstance(raised, Exception):
+            self.failures.interrupt()
+        elif self.options.mode is not ExecutionMode.CONTINUE_ON_FAILURE:
+            self.failures.stop()
+        if self.failures.is_cancelling:
+            self._engines.cancel()
+
     def _wait_for_all(self, error: BaseException | None) -> BaseException | None:
         """Wait until all that was submitted has ended, and return what the run ends with; a second interrupt leaves."""
-        if self._pool is None:
-            return error
-        is_told = False
+        is_told = isinstance(error, KeyboardInterrupt) and self._says_what_runs()
         while True:
             try:
                 for each in self._calls:
                     each.settle()
             except BaseException as raised:  # noqa: BLE001  (an interrupt)
                 error = error or raised
-                self.failures.stop()
+                self._stop_for(raised)
                 if is_told or not isinstance(raised, KeyboardInterrupt):
                     self._abandon()
-                    self._pool.shutdown(wait=False, cancel_futures=True)
+                    self._engines.close(wait=False)
                     return error
-                is_told = True
-                _log.warning("%s waits for %s; interrupt once more to leave them", self.name, self._what_runs())
+                is_told = self._says_what_runs()
             else:
-                self._pool.shutdown()
+                self._engines.close()
                 return error
 
+    def _says_what_runs(self) -> bool:
+        _log.warning("%s waits for %s; interrupt once more to leave them", self.name, self._what_runs())
+        return True
+
     def _what_runs(self) -> str:
-        return (
-            ", ".join(each.key for each in self._calls if not each.is_over and each.status is not _QUEUED) or "no step"
-        )
+        return ", ".join(each.key for each in self._calls if not each.is_over and each.has_begun) or "no step"
 
     def _abandon(self) -> None:
         """Record those that have not ended as stopped: nobody waits for them."""
@@ -368,6 +427,7 @@ class Run:
                 self._tell_of_unused_options()
             experiment = self.experiment
             try:
+                self.read_news()
                 if cause is not None:
                     experiment._scalars["error"] = told(cause)
                 experiment.status = "completed" if raised is None else "failed"

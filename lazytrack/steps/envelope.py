@@ -1,0 +1,285 @@
+"""What goes to where a step runs, and what comes back: bytes, which any engine can carry.
+
+An exception of a user's never crosses an engine as it is: one that cannot be pickled breaks a pool of processes for
+good, and hangs others.
+"""
+
+import functools
+import io
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from lazytrack.errors import StepFailed
+from lazytrack.steps.environment import hush
+from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
+from lazytrack.steps.logs import listening
+from lazytrack.steps.workers import run_alone
+from lazytrack.tracking.blocks import told
+from lazytrack.tracking.logged import MISSING
+from lazytrack.tracking.owner import Owner
+
+if TYPE_CHECKING:
+    from lazytrack.steps.base import BaseStep
+    from lazytrack.steps.configuration import StepConfiguration
+    from lazytrack.steps.resources import ResourceSettings
+    from lazytrack.tracking.experiment import Experiment
+    from lazytrack.tracking.project import Project
+
+
+class Sealed(bytes):
+    """Bytes that may hold secrets: what an engine prints of them shows none."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
+@attrs.frozen(kw_only=True)
+class Parcel:
+    """An attempt that is packed.
+
+    Parameters
+    ----------
+    content
+        What `run_parcel` takes.
+    key
+        What the run calls the call.
+    variables
+        Of the process of its own that it is to have; None where it is to have none.
+    asks
+        What it asks of a machine.
+    """
+
+    content: Sealed
+    key: str
+    variables: Mapping[str, str] | None
+    asks: "ResourceSettings | None"
+
+
+@attrs.define(kw_only=True)
+class Answer:
+    """What comes back.
+
+    Parameters
+    ----------
+    outcome
+        How the attempt went.
+    said
+        What the step said of itself.
+    seconds
+        How long it took.
+    has_logged
+        Whether it logged to the run.
+    """
+
+    outcome: Outcome
+    said: list[dict[str, Any]] = attrs.Factory(list)
+    seconds: float = 0.0
+    has_logged: bool = False
+
+
+# --- here ---
+
+
+class Sender:
+    """Packs the calls of a run. What many of them share is packed once, and unpacked once where they run.
+
+    Parameters
+    ----------
+    owner
+        The project.
+    """
+
+    def __init__(self, owner: Owner) -> None:
+        place = Owner.__new__(Owner)
+        place.__setstate__(Owner.__getstate__(owner))
+        self._place = pickle.dumps((sys.path, place))
+        self._location = owner.location
+        self._clock = owner._journal.clock
+
+    def program(self, step: "BaseStep", configuration: "StepConfiguration") -> bytes:
+        """Pack a step as it is now, by value where its code cannot be imported: it may stand in a notebook."""
+        import cloudpickle  # noqa: PLC0415  (only steps that run elsewhere need it)
+
+        state = {name: value for name, value in vars(step).items() if name not in _STAYS_HERE}
+        return bytes(cloudpickle.dumps((type(step), state, configuration)))
+
+    def pack(self, task: Task, program: bytes, variables: Mapping[str, str] | None) -> Parcel:
+        """Pack an attempt.
+
+        Parameters
+        ----------
+        program
+            The task's step and configuration, packed.
+        variables
+            Of the process of its own that it is to have there; None where it is to have none.
+
+        Raises
+        ------
+        Exception
+            When an argument cannot be pickled.
+        """
+        call = {name: getattr(task, name) for name in _OF_A_CALL}
+        buffer = io.BytesIO()
+        _pickler()(buffer, self._location).dump((call, self._clock.tick()))
+        content = Sealed(pickle.dumps((variables, self._place, program, buffer.getvalue())))
+        return Parcel(content=content, key=task.key, variables=variables, asks=task.configuration.resources)
+
+
+_STAYS_HERE = {"_source", "source_code", "__wrapped__"}
+"""What of a step is not needed to run it; it holds the whole text of a file."""
+_OF_A_CALL = [field.name for field in attrs.fields(Task) if field.name not in {"step", "configuration", "owner"}]
+
+
+@functools.cache
+def _pickler() -> Any:
+    import cloudpickle  # noqa: PLC0415  (as above)
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """Packs the project that all is about as nothing but a sign for it."""
+
+        def __init__(self, file: io.BytesIO, location: str) -> None:
+            super().__init__(file)
+            self._location = location
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, Owner) and obj.location == self._location:
+                return _owner_here, ()
+            return super().reducer_override(obj)
+
+    return Pickler
+
+
+def unpack(content: bytes) -> Answer:
+    """Return what has come back."""
+    answer, packed_error = pickle.loads(content)
+    outcome = answer.outcome
+    try:
+        outcome.error = pickle.loads(packed_error)
+    except Exception as error:  # noqa: BLE001  (an exception of the user's, which may refuse in any way)
+        outcome.error = StepFailed(f"what the step raised cannot be raised here ({error}):\n\n{outcome.told}")
+    if outcome.error is not None and outcome.told:
+        outcome.error.add_note(f"where the step ran:\n{outcome.told}")
+    return answer  # type: ignore[no-any-return]
+
+
+# --- there ---
+
+
+class _Place:
+    """A project, where a step of a run of it runs."""
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self._lock = threading.Lock()
+        self._project: Project | None = None
+
+    def attached(self, slug: str) -> "tuple[Project, Experiment]":
+        """Return the project, and the run to log to, as it is now."""
+        from lazytrack.tracking.project import Project  # noqa: PLC0415  (few steps log to their run)
+
+        with self._lock:
+            if self._project is None:
+                owner = self.owner
+                options = {"cache": owner._cache, **owner.storage_options}
+                self._project = Project(owner.location, author=owner.author, **options)
+            else:
+                self._project.refresh()
+            return self._project, self._project.attach(slug)
+
+
+_unpacking = threading.local()
+
+
+def _owner_here() -> Owner:
+    """Return what stands for the sign that `Sender.pack` puts in the place of the project."""
+    return _unpacking.owner  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=16)
+def _place_in(content: bytes) -> _Place:
+    path, owner = pickle.loads(content)
+    sys.path.extend(folder for folder in path if folder not in sys.path)
+    return _Place(owner)
+
+
+@functools.lru_cache(maxsize=64)
+def _program_in(content: bytes) -> Any:
+    return pickle.loads(content)
+
+
+def run_parcel(content: bytes) -> bytes:
+    """Run a step that was packed, and return how it went: what every engine is given to do. It never raises."""
+    variables = pickle.loads(content)[0]
+    if variables is None:
+        return answer(content)
+    try:
+        return run_alone(content, variables)
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is how the step went)
+        return _pack(Answer(outcome=Outcome(error=error, told=told(error))))
+
+
+def answer(content: bytes) -> bytes:
+    """Run a step that was packed in this process, and return how it went."""
+    began = time.monotonic()
+    project: Project | None = None
+    said: list[dict[str, Any]] = []
+    try:
+        variables, place_content, program_content, call_content = pickle.loads(content)
+        place = _place_in(place_content)
+        _unpacking.owner = place.owner
+        kind, state, configuration = _program_in(program_content)
+        call, at = pickle.loads(call_content)
+    except Exception as error:  # noqa: BLE001  (unpickling imports and runs code of the user's)
+        error.add_note("while the step was unpacked where it was to run: what its code imports has to be there")
+        return _pack(Answer(outcome=Outcome(error=error, told=told(error))))
+    step = object.__new__(kind)
+    step.__dict__.update(state)
+    place.owner._journal.clock.observe(at)
+    task = Task(step=step, configuration=configuration, owner=place.owner, **call)
+    if variables is not None:
+        hush({name: variables[name] for name in task.hushed})
+    attached: list[Experiment] = []
+    lock = threading.Lock()
+
+    def current() -> "Experiment":
+        nonlocal project
+        with lock:
+            if not attached:
+                project, experiment = place.attached(task.record)
+                attached.append(experiment)
+            return attached[0]
+
+    with listening():
+        outcome = attempt(task, current, said.append)
+    if project is not None:
+        try:
+            project.save()
+        except Exception as error:  # noqa: BLE001  (it is told with the outcome)
+            outcome.error = outcome.error or error
+            outcome.told = outcome.told or told(error)
+    seconds = time.monotonic() - began
+    return _pack(Answer(outcome=outcome, said=said, seconds=seconds, has_logged=project is not None))
+
+
+def _pack(answer: Answer) -> bytes:
+    import cloudpickle  # noqa: PLC0415  (as above)
+
+    outcome = answer.outcome
+    for made in outcome.outputs.values():  # the objects stay here: their files are written
+        made.value = MISSING
+        made.written = type(made.written)(entry=made.written.entry, stored=made.written.stored)
+    error, outcome.error = outcome.error, None
+    try:
+        packed_error = cloudpickle.dumps(error)
+        pickle.loads(packed_error)
+    except Exception:  # noqa: BLE001  (an exception of the user's, which may refuse to be pickled in any way)
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        failed = StepFailed(f"{name}: {safe_reason(error)}\n\n{outcome.told}")
+        packed_error = cloudpickle.dumps(failed)
+    return bytes(cloudpickle.dumps((answer, packed_error)))

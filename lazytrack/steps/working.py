@@ -1,0 +1,84 @@
+"""The program of a process that runs steps for another one, and ends when that does."""
+
+import io
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from typing import IO
+
+from lazytrack.steps.workers import ANSWER, PARCEL, STDERR, STDOUT, read_frame, write_frame
+
+_lock = threading.Lock()
+
+
+def main() -> None:
+    """Run what is sent to the standard input, and say on the standard output how it went, step by step."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    # A step finds nothing to read, and what programs print that it starts is not taken for an answer.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout, sys.stderr = _Relay(outgoing, STDOUT), _Relay(outgoing, STDERR)
+    parcels: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(incoming, parcels), name="lazytrack steps", daemon=True).start()
+    from lazytrack.steps.envelope import answer  # noqa: PLC0415  (what comes first is how it ends)
+
+    while True:
+        content = answer(parcels.get())
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with _lock:
+            write_frame(outgoing, ANSWER, content)
+
+
+def _receive(incoming: IO[bytes], parcels: "queue.SimpleQueue[bytes]") -> None:
+    """Take in what there is to run; when who sends it is gone, end, with all that steps have started."""
+    while (frame := read_frame(incoming)) is not None:
+        kind, content = frame
+        if kind == PARCEL:
+            parcels.put(content)
+        else:
+            sys.path[:] = pickle.loads(content)
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+class _Relay(io.TextIOBase):
+    """What is printed here is shown by who has the step run, line by line."""
+
+    encoding = "utf-8"
+
+    def __init__(self, outgoing: IO[bytes], kind: bytes) -> None:
+        self._outgoing, self._kind = outgoing, kind
+        self._line: list[str] = []
+
+    def writable(self) -> bool:
+        """Tell that one can write here."""
+        return True
+
+    def fileno(self) -> int:
+        """Return what a program that a step starts may print to."""
+        return 2
+
+    def write(self, text: str) -> int:
+        """Keep a part of a line, or send a whole one."""
+        self._line.append(text)
+        if "\n" in text or "\r" in text:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what there is of a line."""
+        with _lock:
+            text, self._line = "".join(self._line), []
+            if text:
+                write_frame(self._outgoing, self._kind, text.encode("utf-8", "surrogatepass"))
+
+
+if __name__ == "__main__":
+    main()

@@ -36,9 +36,7 @@ def beside_inline(work: Path) -> Result:
         "submitted one by one and gathered at once; the difference is what a step costs above that, wall time. "
         "A target of 1 is 3 ms.",
         figures=[
-            Figure(
-                what=f"{_CALLS:,} steps, processes:2 / inline, CPU", values=ratios(processes, inline), at_most=2
-            ),
+            Figure(what=f"{_CALLS:,} steps, processes:2 / inline, CPU", values=ratios(processes, inline), at_most=2),
             Figure(
                 what="a step on Dask above a task of Dask's own / 3 ms, wall",
                 values=[(ours - theirs) / _CALLS / 0.003 for ours, theirs in zip(steps, own, strict=True)],

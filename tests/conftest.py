@@ -167,3 +167,15 @@ def azure_server():
 @pytest.fixture
 def azure(azure_server):
     return f"abfs://container/{naming.unique()}/store", {"connection_string": azure_server.connection}
+
+
+@pytest.fixture(scope="session")
+def dask_server():
+    server = Server("dask_cluster.py")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def dask_cluster(dask_server):
+    return f"dask://127.0.0.1:{dask_server.port}"

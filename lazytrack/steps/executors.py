@@ -4,6 +4,7 @@ import abc
 import os
 import re
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any
@@ -149,14 +150,14 @@ class Foreign(Engine):
     def __init__(self, executor: Executor) -> None:
         super().__init__(getattr(executor, "_max_workers", None) or THREADS)
         self._executor = executor
-        self._futures: set[Future[bytes]] = set()
+        self._futures: weakref.WeakSet[Future[bytes]] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def run(self, parcel: Parcel) -> bytes:  # noqa: D102
-        future = self._executor.submit(run_parcel, parcel.content)
-        with self._lock:
-            self._futures.add(future)
         try:
+            future = self._executor.submit(run_parcel, parcel.content)
+            with self._lock:
+                self._futures.add(future)
             return future.result()
         except BrokenExecutor as error:
             raise WorkerLost(
@@ -165,9 +166,6 @@ class Foreign(Engine):
             ) from error
         except CancelledError as error:
             raise WorkerLost(f"{show(self._executor)} has cancelled step {parcel.key!r}") from error
-        finally:
-            with self._lock:
-                self._futures.discard(future)
 
     def cancel(self) -> None:
         """Have the executor forget what it has not begun."""

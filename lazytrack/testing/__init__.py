@@ -7,10 +7,14 @@ except ImportError as error:
         "lazytrack.testing needs pytest: pip install 'lazytrack[testing]'", name="pytest"
     ) from error
 
-pytest.register_assert_rewrite("lazytrack.testing.files", "lazytrack.testing.handlers")
+pytest.register_assert_rewrite(*(f"lazytrack.testing.{suite}" for suite in ("executors", "files", "handlers")))
 
-from lazytrack.testing.files import FilesTests, ReadingTests  # noqa: E402  (after pytest was told to explain it)
+from lazytrack.testing.executors import (  # noqa: E402  (after pytest was told to explain it)
+    ExecutorTests,
+    WorkerExecutorTests,
+)
+from lazytrack.testing.files import FilesTests, ReadingTests  # noqa: E402
 from lazytrack.testing.handlers import HandlerTests  # noqa: E402
 from lazytrack.testing.traps import Trap  # noqa: E402
 
-__all__ = ["FilesTests", "HandlerTests", "ReadingTests", "Trap"]
+__all__ = ["ExecutorTests", "FilesTests", "HandlerTests", "ReadingTests", "Trap", "WorkerExecutorTests"]

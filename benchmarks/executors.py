@@ -30,11 +30,11 @@ def beside_inline(work: Path) -> Result:
     )
     own, steps = _on_dask(work)
     return Result(
-        how=f"A map of {_CALLS:,} trivial steps with a number as input and a number as output, none of them cached, each "
-        "recorded in a new project on a local disk. CPU is user and system time of all processes, their start included. "
-        "On Dask, a local cluster of two workers that runs already: beside it the same number of trivial tasks, "
-        "submitted one by one and gathered at once; the difference is what a step costs above that, wall time. "
-        "A target of 1 is 3 ms.",
+        how=f"A map of {_CALLS:,} trivial steps with a number as input and a number as output, none of them cached, "
+        "each recorded in a new project on a local disk. CPU is user and system time of all processes, their start "
+        "included. On Dask, a local cluster of two workers that runs already: beside it the same number of trivial "
+        "tasks, submitted one by one and gathered at once; the difference is what a step costs above that, wall time, "
+        "in units of 3 ms.",
         figures=[
             Figure(what=f"{_CALLS:,} steps, processes:2 / inline, CPU", values=ratios(processes, inline), at_most=2),
             Figure(

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-_EXTRAS = {"PIL": "image", "psutil": "system", "pyarrow": "pandas", "pynvml": "system"}
+_EXTRAS = {"PIL": "image", "distributed": "dask", "psutil": "system", "pyarrow": "pandas", "pynvml": "system"}
 """Of those that are not called as their extra is."""
 
 

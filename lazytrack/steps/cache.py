@@ -99,7 +99,7 @@ class Index:
         sound.sort(key=lambda each: str(each[0].get("end_time")), reverse=True)
         why = None
         for said, run, step in sound:
-            found = _hit(project, said, run, step, policy)
+            found = outputs_of(project, said, run, step, policy)
             if isinstance(found, Hit):
                 return found
             why = why or found.why
@@ -122,7 +122,8 @@ def takes(said: Any) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def _hit(project: Project, said: dict[str, Any], run: str, step: str, policy: CachePolicy) -> Hit | Miss:
+def outputs_of(project: Project, said: dict[str, Any], run: str, step: str, policy: CachePolicy) -> Hit | Miss:
+    """Return the outputs of a step that has completed, or say why they cannot be taken."""
     lifetime = policy.lifetime
     try:
         if lifetime is not None and codec.parse_time(said["end_time"]) + lifetime <= naming.now():

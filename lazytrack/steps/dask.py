@@ -17,6 +17,8 @@ from lazytrack.steps.resources import ResourceSettings
 
 _LEAST, _MOST = 16, 1000
 """Steps that the cluster is given at the same time."""
+_PATIENCE_OF_CONNECTING = 10
+"""Seconds."""
 _PATIENCE_SECONDS = 30.0
 """After which somebody is told that a step waits for workers."""
 _log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class Dask(Engine):
         else:
             address = given.replace("dask://", "tcp://", 1)
             try:
-                self._client = distributed.Client(address, set_as_default=False)
+                self._client = distributed.Client(address, timeout=_PATIENCE_OF_CONNECTING, set_as_default=False)
             except OSError as error:
                 raise ConnectionError(
                     f"executor {given!r}: there is no Dask scheduler at {address}: {error}"

@@ -78,6 +78,8 @@ class Invocation:
     done: "Future[None] | None" = attrs.field(default=None, init=False)
     """Tells that it has ended; None of one that is run where it is called, which nobody waits for."""
     is_over: bool = attrs.field(default=False, init=False)
+    is_recorded: bool = attrs.field(default=False, init=False)
+    """Whether this process has said something of it."""
     has_begun: bool = attrs.field(default=False, init=False)
     awaited: int = attrs.field(default=0, init=False)
     """How many wait for it now."""

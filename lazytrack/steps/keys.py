@@ -114,7 +114,7 @@ def cache_key(
         except (TypeError, ValueError):
             return None
     told |= code.state(step)
-    if policy.file_dependencies or policy.source_dependencies or policy.cache_func is not None:
+    if not policy.asks_nobody:
         try:
             told |= _of_policy(policy)
         except Exception as error:  # a user's function may raise anything

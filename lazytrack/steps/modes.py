@@ -47,6 +47,8 @@ class RunOptions:
         What stands for placeholders in the names of outputs.
     executor
         Where submitted steps run; None where that is not said.
+    resumes
+        The slug of the run that this goes on with; None for a new one.
     """
 
     name: str
@@ -61,3 +63,4 @@ class RunOptions:
     tags: Sequence[str] = ()
     substitutions: Mapping[str, str] = attrs.Factory(dict)
     executor: Any = None
+    resumes: str | None = None

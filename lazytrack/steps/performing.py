@@ -14,7 +14,7 @@ from lazytrack.errors import ArtifactLogError, SaveError, WorkerLost
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.series import HEARTBEATS
 from lazytrack.steps import inputs
-from lazytrack.steps.cache import Hit, Index, Miss
+from lazytrack.steps.cache import Hit, Index, Miss, outputs_of
 from lazytrack.steps.configuration import StepRuntime
 from lazytrack.steps.envelope import Sender, unpack
 from lazytrack.steps.environment import hush, turns, variables
@@ -24,7 +24,9 @@ from lazytrack.steps.invocation import Invocation, own_copy
 from lazytrack.steps.keys import CacheKey, cache_key
 from lazytrack.steps.outputs import construct, describe
 from lazytrack.steps.plan import StepPlan
+from lazytrack.steps.policy import CachePolicy
 from lazytrack.steps.record import StepRecord
+from lazytrack.steps.resuming import attempts_in, resume_key
 from lazytrack.steps.secrets import look_up
 from lazytrack.steps.workers import run_alone
 from lazytrack.tracking.blocks import told
@@ -85,15 +87,24 @@ class Performer:
         """
         plan, experiment = invocation.plan, self.experiment
         places = {name: inputs.located(tree, self.keep) for name, tree in invocation.inputs.items()}
-        key, found = self._look_up(invocation, places)
+        key = self._key(invocation, places)
+        earlier = self._run.earlier.get(invocation.key)
+        if earlier is not None and (status := self._go_on_from(invocation, earlier, key)) is not None:
+            return status
+        found = None if key is None or not plan.is_cached else self._index.find(key.key, plan.policy)
         said = self._said(invocation, places, key)
         if isinstance(found, Hit):
             self._take(invocation, found, said | {"cache": {"key": found.said["cache"]["key"]}})
             return ExecutionStatus.CACHED
-        if key is not None:
+        if key is not None and not plan.is_cached:
+            said["resume_key"] = key.key
+        elif key is not None:
             why = found.why if isinstance(found, Miss) else None
             said["cache"] = {"key": key.key, "parts": key.parts, **({} if why is None else {"miss": why})}
         self._keep_code(plan)
+        if earlier is not None and (attempts := attempts_in(earlier)):
+            said["attempts"] = attempts
+        invocation.is_recorded = True
         record = StepRecord(experiment, invocation.key, said)
         outcome = self._attempts(invocation, places, record)
         return self._conclude(invocation, record, outcome, key)
@@ -102,11 +113,12 @@ class Performer:
         if plan.code_file is not None:
             self.experiment._code_files.setdefault(plan.code_file.digest, plan.code_file)
 
-    def _look_up(self, invocation: Invocation, places: dict[str, Any]) -> tuple[CacheKey | None, Hit | Miss | None]:
+    def _key(self, invocation: Invocation, places: dict[str, Any]) -> CacheKey | None:
+        """Return what tells whether outputs can be taken again; None where nothing does, or nobody would."""
         plan = invocation.plan
-        if not plan.is_cached:
-            return None, None
-        key = cache_key(
+        if self._run.options.pipeline is None or not (plan.is_cached or plan.policy.asks_nobody):
+            return None
+        return cache_key(
             invocation.step,
             plan.fixed_parts(invocation.step),
             plan.policy,
@@ -114,14 +126,33 @@ class Performer:
             {name: inputs.content(tree) for name, tree in places.items()},
             {name: inputs.identity(tree) for name, tree in places.items()},
         )
-        return key, None if key is None else self._index.find(key.key, plan.policy)
+
+    def _go_on_from(
+        self, invocation: Invocation, earlier: dict[str, Any], key: CacheKey | None
+    ) -> ExecutionStatus | None:
+        """Have a call be what it was when the run was interrupted; None where it has to be run, again or after all."""
+        if key is None or key.key != resume_key(earlier):
+            return None
+        found = outputs_of(self.project, earlier, self.slug, invocation.key, CachePolicy())
+        if not isinstance(found, Hit) or len(found.outputs) != len(invocation.output_names):
+            return None
+        kept = earlier.get("outputs") or {}
+        for name, (named, entry) in zip(invocation.output_names, found.outputs.items(), strict=True):
+            source = ArtifactSource(
+                self.project, self.slug, entry, producer=earlier["unique_id"], data_type=kept[named].get("type")
+            )
+            invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
+        invocation.is_recorded = True
+        return ExecutionStatus(earlier["status"])
 
     def _said(self, invocation: Invocation, places: dict[str, Any], key: CacheKey | None) -> dict[str, Any]:
         """Return what the record of a call says before it begins, as strict JSON."""
         plan = invocation.plan
         class_name = plan.said["step_class_name"]
         said = {
-            "unique_id": naming.step_id(class_name, plan.said.get("version"), None if key is None else key.key),
+            "unique_id": naming.step_id(
+                class_name, plan.said.get("version"), key.key if key is not None and plan.is_cached else None
+            ),
             "step_name": invocation.key,
             "number": invocation.number,
             "dependencies": sorted({each for tree in places.values() for each in inputs.made_by(tree)}),
@@ -186,6 +217,7 @@ class Performer:
         }
         said |= {name: hit.said[name] for name in ("metadata", "output_metadata") if name in hit.said}
         experiment._set_field(STEPS + invocation.key, said)
+        invocation.is_recorded = True
 
     # --- attempts ---
 
@@ -362,7 +394,7 @@ class Performer:
                 return ExecutionStatus.FAILED
             outcome.error.add_note(f"lazytrack could not save the record of step {invocation.key!r}: {error}")
         invocation.error = outcome.error
-        if status is ExecutionStatus.COMPLETED and key is not None:
+        if status is ExecutionStatus.COMPLETED and key is not None and invocation.plan.is_cached:
             self._index.add(key.key, self.slug, invocation.key)
         return status
 

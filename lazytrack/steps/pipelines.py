@@ -10,6 +10,7 @@ import attrs
 from lazytrack import codec
 from lazytrack.errors import StepInterfaceError
 from lazytrack.post_execution.pipeline_run import PipelineRunView, view_of_run
+from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.steps.alone import time_parts
 from lazytrack.steps.annotations import show
 from lazytrack.steps.checks import CHECKS, as_dict
@@ -21,6 +22,7 @@ from lazytrack.steps.interface import StepInterface, read_arguments
 from lazytrack.steps.modes import ExecutionMode, RunOptions
 from lazytrack.steps.parameters import check_known, gather
 from lazytrack.steps.plan import config_said, placeholders, substituted
+from lazytrack.steps.resuming import UNKEPT, arguments_of, find_run
 from lazytrack.steps.run import Run
 from lazytrack.tracking.active import active_project
 
@@ -205,7 +207,46 @@ class Pipeline:
         values = self._values(args, kwargs)
         if step_here.get() is not None or run_here.get() is not None:
             return self._interface.call(self._function, values)
-        run = Run(active_project(), self._options(values))
+        return self._run(Run(active_project(), self._options(values)), values)
+
+    def resume(self, run_name: str, /, **arguments: Any) -> PipelineRunView:
+        """Go on with a run of this pipeline that was killed, interrupted or failed, and return a view of it.
+
+        The body runs anew. Calls that had completed are not repeated, be they cached or not, as long as their code,
+        parameters and inputs are what they were; all others run, and their earlier attempts stay in the record. A run
+        that has completed is returned as it is.
+
+        Parameters
+        ----------
+        run_name
+            Of a run in the active project.
+        arguments
+            Those that JSON could not hold when the run was recorded; all others are what they were.
+
+        Raises
+        ------
+        KeyError
+            When there is no such run.
+        ValueError
+            When it is of another pipeline, or an argument is missing, or not what it was.
+        RuntimeError
+            When there are several runs of that name, or this is the body of a pipeline or a step.
+        PipelineRunError
+            When the run may be running still; else as for a call.
+        """
+        if step_here.get() is not None or run_here.get() is not None:
+            raise RuntimeError(f"pipeline {self.name!r} cannot be resumed within a run: resume that one")
+        project = active_project()
+        slug = find_run(project, self.name, codec.text(run_name, "the name of a run"))
+        if project[slug].status == ExecutionStatus.COMPLETED:
+            return view_of_run(project, slug)
+        check_known(arguments, self._interface.inputs, f"pipeline {self.name!r} has no argument")
+        values = self._values((), arguments_of(project, slug, self._interface.inputs, arguments))
+        options = self._options(values)
+        options.name, options.resumes = run_name, slug
+        return self._run(Run(project, options), values)
+
+    def _run(self, run: Run, values: Mapping[str, Any]) -> PipelineRunView:
         with run.going_on():
             self._interface.call(self._function, values)
         return view_of_run(run.project, run.slug)
@@ -240,6 +281,7 @@ class Pipeline:
                 "execution_mode": str(configuration.execution_mode or ExecutionMode.STOP_ON_FAILURE),
                 **({} if configuration.enable_cache is None else {"enable_cache": configuration.enable_cache}),
                 "config": config_said(configuration.defaults),
+                **({UNKEPT: unkept} if (unkept := _unkept(values)) else {}),
             },
             defaults=configuration.defaults,
             overrides=configuration.steps or {},
@@ -254,13 +296,19 @@ class Pipeline:
 
 def _loggable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a pipeline that JSON can hold, and of the others what they are."""
-    said = {}
+    unkept = _unkept(values)
+    return {name: show(value) if name in unkept else codec.plain(value, name) for name, value in values.items()}
+
+
+def _unkept(values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arguments that JSON cannot hold."""
+    found = []
     for name, value in values.items():
         try:
-            said[name] = codec.plain(value, name)
+            codec.plain(value, name)
         except (TypeError, ValueError):
-            said[name] = show(value)
-    return said
+            found.append(name)
+    return found
 
 
 @overload

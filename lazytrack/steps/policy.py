@@ -90,6 +90,11 @@ class CachePolicy:
             return self.expires_after
         return timedelta(seconds=self.expires_after)
 
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether neither files nor functions have to be looked at."""
+        return not (self.file_dependencies or self.source_dependencies) and self.cache_func is None
+
 
 def policy_said(policy: CachePolicy) -> dict[str, Any]:
     """Return what a policy says otherwise than the default one, as JSON values."""

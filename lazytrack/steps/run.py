@@ -75,12 +75,20 @@ class Run:
         """Whether a step has logged to the run elsewhere, which has not been read."""
         with _starting:
             self._known_as = project.location, options.name
-            if self._known_as in _running or self._is_there(options.name):
+            if self._known_as in _running or (options.resumes is None and self._is_there(options.name)):
                 raise PipelineRunError(
                     f"there is a run {options.name!r} in {project.fpath} already: give another run_name, "
                     "such as one with {date} and {time}"
                 )
             _running.add(self._known_as)
+        self.earlier: dict[str, dict[str, Any]] = {}
+        """What was recorded of calls, by id, when the run was interrupted that this goes on with."""
+        self._earlier_blocks: set[str] = set()
+        if options.resumes is not None:
+            fields = project._journal.fields(options.resumes)
+            found = {f[len(STEPS) :]: said for f, said in fields.items() if f.startswith(STEPS)}
+            self.earlier = {key: said for key, said in found.items() if isinstance(said, dict) and "status" in said}
+            self._earlier_blocks = found.keys() - self.earlier
 
     def _is_there(self, name: str) -> bool:
         journal = self.project._journal
@@ -105,7 +113,14 @@ class Run:
         if self._experiment is not None:
             return self._experiment
         with self._lock:
-            if self._experiment is None:
+            if self._experiment is not None:  # another thread was faster
+                return self._experiment
+            if self.options.resumes is not None:
+                experiment = self.project.resume(self.options.resumes, autosave=AUTOSAVE_SECONDS)
+                for key in self.earlier.keys() & experiment._blocks.keys():
+                    del experiment._blocks[key]  # it was this process that was interrupted
+                self._experiment = experiment
+            else:
                 experiment = Experiment._start(self.project, self.name, kind=self.options.kind)
                 with experiment._ledger.lock:
                     experiment._scalars["run"] = self.options.said
@@ -152,7 +167,7 @@ class Run:
 
     def has_block(self, key: str) -> bool:
         """Tell whether a step has a block that the record calls so."""
-        return self._experiment is not None and key in self._experiment._blocks
+        return key in self._earlier_blocks or (self._experiment is not None and key in self._experiment._blocks)
 
     # --- calls ---
 
@@ -334,7 +349,7 @@ class Run:
     def _say(self, invocation: Invocation, status: ExecutionStatus, **what: str) -> None:
         """Record how a call has ended that was not run; where there is no record any more, the log has it."""
         try:
-            if status is ExecutionStatus.SKIPPED or not self.experiment._has_field(STEPS + invocation.key):
+            if status is ExecutionStatus.SKIPPED or not invocation.is_recorded:
                 self._performer.leave_out(invocation, status, **what)
         except Exception:  # noqa: BLE001  (who waits for the call must hear of its end)
             _log.warning("%s: step %r is %s, and cannot be recorded", self.name, invocation.key, status, exc_info=True)

@@ -160,7 +160,7 @@ class ExecutorTests:
     def test_a_failing_step_is_tried_again(self, executor: Any, tmp_path: Path) -> None:
         @step(retry=StepRetryConfig(max_retries=2))
         def flaky(folder: str) -> int:
-            tries = len(os.listdir(folder))
+            tries = len(list(Path(folder).iterdir()))
             Path(folder, str(tries)).touch()
             if tries < 2:
                 raise OSError(f"try {tries}")
@@ -231,7 +231,7 @@ class ExecutorTests:
         def meets(n: int, folder: str) -> int:
             Path(folder, str(n)).touch()
             until = time.monotonic() + _PATIENCE_SECONDS
-            while len(os.listdir(folder)) < count:
+            while len(list(Path(folder).iterdir())) < count:
                 assert time.monotonic() < until
                 time.sleep(0.01)
             return n

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 _PATIENCE = 1.0
 """Seconds that pass before there is anything to see."""
-_SWITCH = "LAZYTRACK_PROGRESS"
+SWITCH = "LAZYTRACK_PROGRESS"
+"""The environment variable that turns it off when it is ``0``."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,8 +40,8 @@ class Progress:
         self._begun = time.monotonic()
         self._is_seen = (
             threading.current_thread() is threading.main_thread()
-            and os.environ.get(_SWITCH, "1") != "0"
-            and _is_terminal(sys.stderr)
+            and os.environ.get(SWITCH, "1") != "0"
+            and is_terminal(sys.stderr)
         )
 
     def add_bytes(self, count: int) -> None:
@@ -104,7 +105,7 @@ class Progress:
                     bar.stop()
 
 
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
     """Tell whether somebody looks at a stream, which any object may stand for, and nothing else is drawn there."""
     try:
         return stream.isatty() and not type(stream).__module__.startswith("rich.")

@@ -1,6 +1,7 @@
 """One call of a step in a run: what it is given, what it waits for, and how it has ended."""
 
 import copy
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,11 @@ class Invocation:
     is_over: bool = attrs.field(default=False, init=False)
     is_recorded: bool = attrs.field(default=False, init=False)
     """Whether this process has said something of it."""
-    has_begun: bool = attrs.field(default=False, init=False)
+    began: float | None = attrs.field(default=None, init=False)
+    ended: float | None = attrs.field(default=None, init=False)
+    """Both by the clock of `time.monotonic`."""
+    tries: int = attrs.field(default=0, init=False)
+    """How many attempts have begun."""
     awaited: int = attrs.field(default=0, init=False)
     """How many wait for it now."""
     pending: int = attrs.field(default=0, init=False)
@@ -156,7 +161,7 @@ class Invocation:
 
     @property
     def _why_not(self) -> str:
-        return "stopped" if self.has_begun else "not started"
+        return "stopped" if self.began is not None else "not started"
 
     def failures(self) -> Iterator["Invocation"]:
         """Yield the calls that failed and for which it did not make its outputs, the first cause first."""
@@ -169,6 +174,6 @@ class Invocation:
 
     def end(self, status: ExecutionStatus) -> None:
         """Take note of how it ended, and tell those that wait."""
-        self.status, self.is_over = status, True
+        self.status, self.ended, self.is_over = status, time.monotonic(), True
         if self.done is not None:
             self.done.set_result(None)

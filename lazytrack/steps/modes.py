@@ -47,6 +47,8 @@ class RunOptions:
         What stands for placeholders in the names of outputs.
     executor
         Where submitted steps run; None where that is not said.
+    progress
+        Whether a terminal shows how far it has come; None is yes.
     resumes
         The slug of the run that this goes on with; None for a new one.
     """
@@ -63,4 +65,5 @@ class RunOptions:
     tags: Sequence[str] = ()
     substitutions: Mapping[str, str] = attrs.Factory(dict)
     executor: Any = None
+    progress: bool | None = None
     resumes: str | None = None

@@ -227,6 +227,7 @@ class Performer:
         names = {name: self._free_name(f"{invocation.key}.{name}") for name in invocation.output_names}
         for left in range(retry.max_retries, -1, -1):
             record.start()
+            invocation.tries += 1
             try:
                 outcome = self._attempt(invocation, places, record, names, is_last=left == 0)
             except BaseException as error:

@@ -5,86 +5,22 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, overload
 
-import attrs
-
 from lazytrack import codec
 from lazytrack.errors import StepInterfaceError
 from lazytrack.post_execution.pipeline_run import PipelineRunView, view_of_run
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.steps.alone import time_parts
 from lazytrack.steps.annotations import show
-from lazytrack.steps.checks import CHECKS, as_dict
-from lazytrack.steps.configuration import UNSET, StepConfiguration, merged
+from lazytrack.steps.configuration import UNSET
 from lazytrack.steps.context import run_here, step_here
-from lazytrack.steps.executors import check_executor
-from lazytrack.steps.hooks import check_hook
 from lazytrack.steps.interface import StepInterface, read_arguments
 from lazytrack.steps.modes import ExecutionMode, RunOptions
 from lazytrack.steps.parameters import check_known, gather
+from lazytrack.steps.pipeline_options import PIPELINE_OPTIONS, PipelineConfiguration, check_pipeline_options
 from lazytrack.steps.plan import config_said, placeholders, substituted
 from lazytrack.steps.resuming import UNKEPT, arguments_of, find_run
 from lazytrack.steps.run import Run
 from lazytrack.tracking.active import active_project
-
-_OF_STEPS = (
-    "enable_artifact_metadata",
-    "enable_step_logs",
-    "settings",
-    "extra",
-    "on_failure",
-    "on_success",
-    "on_start",
-    "on_end",
-    "model",
-    "retry",
-    "environment",
-    "secrets",
-    "substitutions",
-    "cache_policy",
-)
-"""Options that are the defaults of those of its steps."""
-_OPTIONS = ("name", "enable_cache", "tags", "execution_mode", "executor", *_OF_STEPS)
-
-
-@attrs.frozen(kw_only=True)
-class PipelineConfiguration:
-    """The options of a pipeline, each None where it is not set.
-
-    Parameters
-    ----------
-    name
-        Instead of its function's.
-    enable_cache
-        Whether outputs of earlier runs may be taken, where a step does not say.
-    tags
-        Of its runs.
-    execution_mode
-        What a failure means for steps that do not need what failed; see `ExecutionMode`.
-    executor
-        Where submitted steps run: ``inline``, ``threads``, ``threads:8``, ``processes``, ``processes:4``, ``dask``,
-        ``dask://host:8786``, or a `concurrent.futures.Executor` of your own. By default what the variable
-        ``LAZYTRACK_EXECUTOR`` says, else 16 threads.
-    run_name
-        Of its runs; ``{date}``, ``{time}`` and `substitutions` are filled in.
-    steps
-        Options of calls of steps, by invocation id.
-    defaults
-        Options of steps that do not set them: all others.
-    """
-
-    name: str | None = None
-    enable_cache: bool | None = None
-    tags: list[str] | None = None
-    execution_mode: ExecutionMode | None = None
-    executor: Any = None
-    run_name: str | None = None
-    steps: dict[str, dict[str, Any]] | None = None
-    defaults: StepConfiguration = attrs.Factory(StepConfiguration)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OF_STEPS:
-            return getattr(self.defaults, name)
-        raise AttributeError(f"a pipeline has no option {name!r}")
 
 
 class Pipeline:
@@ -142,16 +78,9 @@ class Pipeline:
             See `pipeline`; when one is refused, nothing is changed.
         """
         options.pop("dynamic", None)  # every body runs live
-        check_known(options, (*_OPTIONS, "run_name", "steps"), f"pipeline {self.name!r} has no option")
-        checked = {name: self._checked(name, option) for name, option in options.items() if option is not UNSET}
-        defaults = {name: option for name, option in checked.items() if name in _OF_STEPS}
-        own = {name: option for name, option in checked.items() if name not in _OF_STEPS}
-        if merge and own.get("tags") and self._configuration.tags:
-            own["tags"] = list(dict.fromkeys([*self._configuration.tags, *own["tags"]]))
-        if merge and own.get("steps") and self._configuration.steps:
-            own["steps"] = merged(self._configuration.steps, own["steps"])
-        own["defaults"] = self._configuration.defaults.changed(defaults, merge=merge)
-        self._configuration = attrs.evolve(self._configuration, **own)
+        check_known(options, PIPELINE_OPTIONS, f"pipeline {self.name!r} has no option")
+        given = {name: option for name, option in options.items() if option is not UNSET}
+        self._configuration = self._configuration.changed(check_pipeline_options(given, self.name), merge=merge)
         return self
 
     def with_options(self, *, merge: bool = True, **options: Any) -> Self:
@@ -163,32 +92,6 @@ class Pipeline:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         return other.configure(merge=merge, **options)
-
-    def _checked(self, name: str, option: Any) -> Any:
-        if option is None:
-            return None
-        what = f"pipeline {self.name!r}: {name}"
-        match name:
-            case "on_failure" | "on_success" | "on_start" | "on_end":
-                return check_hook(option, what)
-            case "tags":
-                if isinstance(option, str) or not all(isinstance(tag, str) for tag in option):
-                    raise TypeError(f"{what} must be a list of strings, not {option!r}")
-                return list(option)
-            case "execution_mode":
-                try:
-                    return ExecutionMode(option)
-                except ValueError as error:
-                    known = ", ".join(map(repr, map(str, ExecutionMode)))
-                    raise ValueError(f"{what} must be one of {known}, not {option!r}") from error
-            case "executor":
-                return check_executor(option, what)
-            case "steps":
-                return {key: as_dict(given, f"{what}[{key!r}]") for key, given in as_dict(option, what).items()}
-            case "run_name":
-                return CHECKS["name"](option, what)
-            case _:
-                return CHECKS[name](option, what)
 
     # --- calling ---
 
@@ -291,6 +194,7 @@ class Pipeline:
             tags=configuration.tags or (),
             substitutions=parts,
             executor=configuration.executor,
+            progress=configuration.progress,
         )
 
 
@@ -332,10 +236,10 @@ def pipeline(
     function
         With named arguments, whose annotations are checked.
     options
-        ``name``, ``enable_cache``, ``tags``, ``execution_mode``, ``executor``; see `PipelineConfiguration`. All
-        others are defaults of those of its steps: ``enable_artifact_metadata``, ``enable_step_logs``, ``settings``,
-        ``extra``, hooks, ``model``, ``retry``, ``environment``, ``secrets``, ``substitutions``, ``cache_policy``; see
-        `StepConfiguration`. ``dynamic`` is accepted, and changes nothing.
+        ``name``, ``enable_cache``, ``tags``, ``execution_mode``, ``executor``, ``progress``; see
+        `PipelineConfiguration`. All others are defaults of those of its steps: ``enable_artifact_metadata``,
+        ``enable_step_logs``, ``settings``, ``extra``, hooks, ``model``, ``retry``, ``environment``, ``secrets``,
+        ``substitutions``, ``cache_policy``; see `StepConfiguration`. ``dynamic`` is accepted, and changes nothing.
     """
     if function is not None:
         return Pipeline(function, options)

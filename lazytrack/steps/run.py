@@ -5,6 +5,7 @@ import contextvars
 import logging
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ from typing import Any
 from lazytrack import naming
 from lazytrack.errors import LazytrackError, PipelineRunError, StepInterfaceError
 from lazytrack.post_execution.status import ExecutionStatus
-from lazytrack.steps import logs
+from lazytrack.steps import board, logs
 from lazytrack.steps.base import BaseStep
 from lazytrack.steps.cache import index_of
 from lazytrack.steps.calls import Calls
@@ -66,7 +67,8 @@ class Run:
         self._performer = Performer(self, index)
         self._lock = threading.RLock()
         self._experiment: Experiment | None = None
-        self._calls = Calls(self)
+        self.calls = Calls(self)
+        self.began = time.monotonic()
         self.failures = Failures(options)
         self._process = os.getpid()
         self._is_empty = True
@@ -163,7 +165,7 @@ class Run:
     @property
     def is_alone(self) -> bool:
         """Whether no other run goes on in this process, and nothing of this one on another thread."""
-        return len(_running) == 1 and all(each.is_over or each.done is None for each in self._calls)
+        return len(_running) == 1 and all(each.is_over or each.done is None for each in self.calls)
 
     def has_block(self, key: str) -> bool:
         """Tell whether a step has a block that the record calls so."""
@@ -265,7 +267,7 @@ class Run:
 
     def _prepared(self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], **how: Any) -> Invocation:
         self.failures.check()
-        invocation = self._calls.prepare(step, args, kwargs, **how)
+        invocation = self.calls.prepare(step, args, kwargs, **how)
         self._is_empty = False
         return invocation
 
@@ -320,7 +322,7 @@ class Run:
     def _perform(self, invocation: Invocation) -> None:
         """Run a step, or take outputs of an earlier run; whatever it raises is in the invocation."""
         status = ExecutionStatus.FAILED
-        invocation.has_begun = True
+        invocation.began = time.monotonic()
         try:
             status = self._performer.perform(invocation)
         except BaseException as error:
@@ -369,7 +371,7 @@ class Run:
         step_token = step_here.set(None)
         error: BaseException | None = None
         try:
-            with logs.listening():
+            with board.showing(self), logs.listening():
                 try:
                     yield
                 except BaseException as raised:
@@ -397,7 +399,7 @@ class Run:
         is_told = isinstance(error, KeyboardInterrupt) and self._says_what_runs()
         while True:
             try:
-                for each in self._calls:
+                for each in self.calls:
                     each.settle()
             except BaseException as raised:  # noqa: BLE001  (an interrupt)
                 error = error or raised
@@ -416,11 +418,11 @@ class Run:
         return True
 
     def _what_runs(self) -> str:
-        return ", ".join(each.key for each in self._calls if not each.is_over and each.has_begun) or "no step"
+        return ", ".join(each.key for each in self.calls if not each.is_over and each.began is not None) or "no step"
 
     def _abandon(self) -> None:
         """Record those that have not ended as stopped: nobody waits for them."""
-        for each in self._calls:
+        for each in self.calls:
             if not each.is_over:
                 block = self.experiment._blocks.get(each.key)
                 if isinstance(block, StepRecord):
@@ -460,7 +462,7 @@ class Run:
             raise raised
 
     def _tell_of_unused_options(self) -> None:
-        if unknown := [key for key in self.options.overrides if key not in self._calls]:
+        if unknown := [key for key in self.options.overrides if key not in self.calls]:
             names = ", ".join(map(repr, unknown))
             warnings.warn(
                 f"run {self.name!r} had options for {names}, and called no step so", UserWarning, stacklevel=6

@@ -22,15 +22,15 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    sys.stdout, sys.stderr = _Relay(outgoing, STDOUT), _Relay(outgoing, STDERR)
+    sys.stdout, sys.stderr = relays = _Relay(outgoing, STDOUT), _Relay(outgoing, STDERR)
     parcels: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(incoming, parcels), name="lazytrack steps", daemon=True).start()
     from lazytrack.steps.envelope import answer  # noqa: PLC0415  (what comes first is how it ends)
 
     while True:
         content = answer(parcels.get())
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for relay in relays:
+            relay.finish()
         with _lock:
             write_frame(outgoing, ANSWER, content)
 
@@ -49,13 +49,16 @@ def _receive(incoming: IO[bytes], parcels: "queue.SimpleQueue[bytes]") -> None:
 
 
 class _Relay(io.TextIOBase):
-    """What is printed here is shown by who has the step run, line by line."""
+    """What is printed here is shown by who has the step run: whole lines, as others print there too.
+
+    What shows how far it has come by writing its line again and again is shown when it ends.
+    """
 
     encoding = "utf-8"
 
     def __init__(self, outgoing: IO[bytes], kind: bytes) -> None:
         self._outgoing, self._kind = outgoing, kind
-        self._line: list[str] = []
+        self._line = ""
 
     def writable(self) -> bool:
         """Tell that one can write here."""
@@ -66,18 +69,26 @@ class _Relay(io.TextIOBase):
         return 2
 
     def write(self, text: str) -> int:
-        """Keep a part of a line, or send a whole one."""
-        self._line.append(text)
-        if "\n" in text or "\r" in text:
-            self.flush()
+        """Send whole lines, and keep a part of one."""
+        with _lock:
+            whole, end, self._line = (self._line + text).rpartition("\n")
+            self._send(whole + end)
         return len(text)
 
     def flush(self) -> None:
+        """Send what there is of a line, unless it is one that is written again and again."""
+        if "\r" not in self._line:
+            self.finish()
+
+    def finish(self) -> None:
         """Send what there is of a line."""
         with _lock:
-            text, self._line = "".join(self._line), []
-            if text:
-                write_frame(self._outgoing, self._kind, text.encode("utf-8", "surrogatepass"))
+            text, self._line = self._line, ""
+            self._send(text)
+
+    def _send(self, text: str) -> None:
+        if text:
+            write_frame(self._outgoing, self._kind, text.encode("utf-8", "surrogatepass"))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ SAY = {
         "judge     completed",
         "'quality', which the step names, or what that names, has changed",
     ],
+    "executors.py": ["choose.model", "processes:2, dask", "11 artifacts, the same on 3 executors"],
     "quickstart.py": ["completed", "{'approve': 0.7, 'review': 0.4}"],
     "killed_and_resumed.py": [
         "killed: status running",

@@ -5,7 +5,6 @@ import concurrent.futures
 import contextlib
 import logging
 import os
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,18 +65,28 @@ class Dask(Engine):
                 raise ConnectionError(
                     f"executor {given!r}: there is no Dask scheduler at {address}: {error}"
                 ) from error
-        self._workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        threads = sum(worker["nthreads"] for worker in self._workers.values())
+        threads = sum(worker["nthreads"] for worker in self._workers())
         super().__init__(min(max(2 * threads, _LEAST), _MOST))
         self._futures: set[Any] = set()
-        self._lock = threading.Lock()
+        self._topic = f"lazytrack-{naming.unique()}"
+        self._begun: dict[str, list[tuple[float, str]]] = {}
+        """When and by whom each task was begun that is not over, as the workers say: Dask does not tell."""
+        self._client.subscribe_topic(self._topic, self._hear)
+
+    def _workers(self) -> list[dict[str, Any]]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"].values())
+
+    def _hear(self, event: tuple[float, tuple[str, str]]) -> None:
+        when, (ticket, worker) = event
+        if ticket in self._begun:
+            self._begun[ticket].append((when, worker))
 
     def check(self, step: str, asks: ResourceSettings | None) -> None:
         """Refuse a step that asks for what no worker has said to have."""
         if asks is None:
             return
         wanted = _as_dask_has_it(asks)
-        workers = list(self._workers.values())
+        workers = self._workers()
         if workers and wanted and not any(_has(worker, wanted) for worker in workers):
             asked = ", ".join(f"{name}={count:g}" for name, count in wanted.items())
             raise StepInterfaceError(
@@ -110,17 +119,21 @@ class Dask(Engine):
     async def _run(self, parcel: Parcel) -> bytes:
         # On the loop of the client, where nothing has to wait for another thread for each step.
         wanted = None if parcel.asks is None else _as_dask_has_it(parcel.asks)
-        key = f"{parcel.key}-{naming.unique()}"
-        future = self._client.submit(run_parcel, parcel.content, pure=False, key=key, resources=wanted or None)
+        ticket = f"{parcel.key}-{naming.unique()}"
+        self._begun[ticket] = []
+        future = self._client.submit(
+            run_here, parcel.content, self._topic, ticket, pure=False, key=ticket, resources=wanted or None
+        )
         self._futures.add(future)
         try:
             return await future  # type: ignore[no-any-return]
         finally:
+            parcel.lost.extend((when, f"the Dask worker {who} died") for when, who in self._begun.pop(ticket)[:-1])
             self._futures.discard(future)
             future.release()  # one that is held would be run again when the worker dies that has its result
 
     def _tell_of_no_workers(self, key: str) -> None:
-        if not self._client.scheduler_info(n_workers=-1)["workers"]:
+        if not self._workers():
             _log.warning("step %r waits, as the Dask cluster at %s has no workers", key, self._client.scheduler.address)
 
     def cancel(self) -> None:
@@ -131,10 +144,19 @@ class Dask(Engine):
     def close(self, *, wait: bool = True) -> None:
         """End the cluster of this machine, and the connection, where they are the run's."""
         super().close(wait=wait)
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            self._client.unsubscribe_topic(self._topic)
         if self._is_ours:
             self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def run_here(content: bytes, topic: str, ticket: str) -> bytes:
+    """Run a step on a worker, and say so first: of one that dies, that is all there is to hear."""
+    worker = extras.load("distributed").get_worker()
+    worker.log_event(topic, (ticket, worker.address))
+    return run_parcel(content)
 
 
 def _as_dask_has_it(resources: ResourceSettings) -> dict[str, float]:

@@ -7,6 +7,7 @@ good, and hangs others.
 import functools
 import io
 import pickle
+import socket
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from lazytrack.errors import StepFailed
+from lazytrack.journal import read_head
 from lazytrack.steps.environment import hush
 from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
 from lazytrack.steps.logs import listening
@@ -53,12 +55,16 @@ class Parcel:
         Of the process of its own that it is to have; None where it is to have none.
     asks
         What it asks of a machine.
+    lost
+        Attempts that the engine has made up for by itself: when each began, in seconds since 1970, and what became of
+        it.
     """
 
     content: Sealed
     key: str
     variables: Mapping[str, str] | None
     asks: "ResourceSettings | None"
+    lost: list[tuple[float, str]] = attrs.Factory(list)
 
 
 @attrs.define(kw_only=True)
@@ -159,6 +165,8 @@ def unpack(content: bytes) -> Answer:
     """Return what has come back."""
     answer, packed_error = pickle.loads(content)
     outcome = answer.outcome
+    if packed_error is None:
+        return answer  # type: ignore[no-any-return]
     try:
         outcome.error = pickle.loads(packed_error)
     except Exception as error:  # noqa: BLE001  (an exception of the user's, which may refuse in any way)
@@ -175,6 +183,11 @@ class _Place:
     """A project, where a step of a run of it runs."""
 
     def __init__(self, owner: Owner) -> None:
+        if read_head(owner._files, owner._head_name, kind="project") is None:
+            raise FileNotFoundError(
+                f"{socket.gethostname()} does not see the project at {owner.location}, which has to be in a folder or "
+                "on a storage that all machines share which run its steps"
+            )
         self.owner = owner
         self._lock = threading.Lock()
         self._project: Project | None = None
@@ -268,18 +281,21 @@ def answer(content: bytes) -> bytes:
 
 
 def _pack(answer: Answer) -> bytes:
-    import cloudpickle  # noqa: PLC0415  (as above)
-
     outcome = answer.outcome
     for made in outcome.outputs.values():  # the objects stay here: their files are written
         made.value = MISSING
         made.written = type(made.written)(entry=made.written.entry, stored=made.written.stored)
     error, outcome.error = outcome.error, None
+    return pickle.dumps((answer, None if error is None else _packed_error(error, outcome.told)))
+
+
+def _packed_error(error: BaseException, traceback: str | None) -> bytes:
+    import cloudpickle  # noqa: PLC0415  (as above)
+
     try:
-        packed_error = cloudpickle.dumps(error)
-        pickle.loads(packed_error)
+        packed = bytes(cloudpickle.dumps(error))
+        pickle.loads(packed)
     except Exception:  # noqa: BLE001  (an exception of the user's, which may refuse to be pickled in any way)
         name = f"{type(error).__module__}.{type(error).__qualname__}"
-        failed = StepFailed(f"{name}: {safe_reason(error)}\n\n{outcome.told}")
-        packed_error = cloudpickle.dumps(failed)
-    return bytes(cloudpickle.dumps((answer, packed_error)))
+        return pickle.dumps(StepFailed(f"{name}: {safe_reason(error)}\n\n{traceback}"))
+    return packed

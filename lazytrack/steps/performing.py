@@ -16,9 +16,10 @@ from lazytrack.series import HEARTBEATS
 from lazytrack.steps import inputs
 from lazytrack.steps.cache import Hit, Index, Miss, outputs_of
 from lazytrack.steps.configuration import StepRuntime
-from lazytrack.steps.envelope import Sender, unpack
+from lazytrack.steps.envelope import Answer, Parcel, Sender, unpack
 from lazytrack.steps.environment import hush, turns, variables
 from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
+from lazytrack.steps.executors import Engine
 from lazytrack.steps.handles import ArtifactSource, ExternalArtifact, OutputArtifact
 from lazytrack.steps.invocation import Invocation, own_copy
 from lazytrack.steps.keys import CacheKey, cache_key
@@ -314,7 +315,7 @@ class Performer:
         if engine is None or engine.is_here:
             answer = unpack(run_alone(parcel.content, parcel.variables or {}))
         else:
-            answer = unpack(engine.run(parcel))
+            answer = self._answer_of(engine, parcel, invocation, record)
         record.took(answer.seconds)
         for metadata in answer.said:
             record.log_metadata(metadata)
@@ -323,6 +324,15 @@ class Performer:
         if answer.has_logged:
             self._run.has_news = True
         return answer.outcome
+
+    def _answer_of(self, engine: Engine, parcel: Parcel, invocation: Invocation, record: StepRecord) -> Answer:
+        """Have an engine run a step; attempts that it has made up for by itself are recorded."""
+        try:
+            return unpack(engine.run(parcel))
+        finally:
+            for seconds, why in parcel.lost:
+                invocation.tries += 1
+                record.set_aside(why, began=naming.iso(naming.from_micros(int(seconds * 1e6))))
 
     @property
     def _sent_by(self) -> Sender:

@@ -55,11 +55,17 @@ class StepRecord(StepBlock):
             self._experiment._watch(opened=False)
         self._leave()
 
-    def set_aside(self, told: str | None) -> None:
-        """Say that an attempt failed, and that another one follows."""
+    def set_aside(self, told: str | None, *, began: str | None = None) -> None:
+        """Say that an attempt failed, and that another one follows.
+
+        Parameters
+        ----------
+        began
+            When; None where the record says it.
+        """
         earlier = {
             "status": str(ExecutionStatus.RETRIED),
-            "start_time": self._record["start_time"],
+            "start_time": began or self._record["start_time"],
             "end_time": naming.iso(naming.now()),
             "error": told,
         }

@@ -3,6 +3,7 @@
 import os
 import pty
 import random
+import re
 import select
 import signal
 import subprocess
@@ -202,6 +203,43 @@ def test_workers_that_are_killed_at_random_cost_no_result(monkeypatch):
     assert set(statuses(run).values()) == {"completed"}
     assert run.experiment.metrics == {f"of {n}": n for n in range(100)}
     assert sum(len(made.attempts) for made in run.steps) > 0
+
+
+def test_what_dask_runs_again_by_itself_is_recorded_as_attempts(dask_cluster, tmp_path):
+    @step(enable_cache=False)
+    def dies_once(flag: str) -> int:
+        if not Path(flag).exists():
+            Path(flag).touch()
+            time.sleep(0.3)  # what the worker has said is on its way
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1
+
+    @pipeline(executor=dask_cluster)
+    def once() -> None:
+        assert dies_once.submit(str(tmp_path / "flag")).load() == 1
+
+    made = once().get_step("dies_once")
+    assert made.status == "completed"
+    [attempt] = made.attempts
+    assert attempt["status"] == "retried"
+    assert re.fullmatch(r"the Dask worker tcp://127\.0\.0\.1:\d+ died", attempt["error"])
+    assert attempt["start_time"] <= attempt["end_time"]
+
+
+def test_a_worker_that_does_not_see_the_project_says_so(monkeypatch, project, tmp_path):
+    @pipeline(executor="processes:1")
+    def elsewhere() -> None:
+        where.submit()
+
+    get_state = Sender.__init__
+
+    def moved(self, owner):
+        get_state(self, Project(tmp_path / "nowhere"))
+
+    monkeypatch.setattr(Sender, "__init__", moved)
+    with pytest.raises(PipelineRunError, match=r"does not see the project at .*nowhere/project.json"):
+        elsewhere()
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_fail_fast_stops_what_runs(tmp_path):

@@ -54,9 +54,10 @@ def needs(value: int) -> None:
 
 
 @pipeline(execution_mode="continue_on_failure", enable_cache=True, tags=["nightly"], extra={"of": "all"})
-def everything(share: float = float("inf")) -> None:
+def everything(share: float = float("inf"), thing: object = ...) -> None:
     """Everything a run can be."""
     table, numbers = rows()
+    rows.with_options(name="anew", enable_cache=False)()
     parts = scaled.map(unmapped(table), by=[1.0, 2.0], names=unmapped(["a"]))
     scaled(table, numbers.load()[0], id="with an id", after=parts)
     scaled.map(unmapped(table), by=numbers)

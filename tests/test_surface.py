@@ -56,7 +56,14 @@ def test_the_packages_public_names_are_these():
 
 
 def test_the_published_suites_are_these():
-    assert testing.__all__ == ["FilesTests", "HandlerTests", "ReadingTests", "Trap"]
+    assert testing.__all__ == [
+        "ExecutorTests",
+        "FilesTests",
+        "HandlerTests",
+        "ReadingTests",
+        "Trap",
+        "WorkerExecutorTests",
+    ]
 
 
 def test_the_suites_say_that_they_need_pytest():

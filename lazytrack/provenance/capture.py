@@ -134,6 +134,11 @@ class Capture(threading.Thread):
             self._done.wait(PATIENCE_SECONDS)
         return self.origin
 
+    def result(self) -> Origin | None:
+        """Wait until it is taken, and return what records say of it; None where it cannot be."""
+        self._done.wait(DEADLINE_SECONDS)
+        return self.origin
+
     def when_done(self, tell: Callable[[], None]) -> None:
         """Have `tell` called, by another thread, once the snapshot is taken."""
         with self._lock:

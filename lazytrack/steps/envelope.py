@@ -18,6 +18,8 @@ import attrs
 
 from lazytrack.errors import StepFailed
 from lazytrack.journal import read_head
+from lazytrack.provenance import capture
+from lazytrack.provenance.kept import KINDS, Shared
 from lazytrack.steps.environment import hush
 from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
 from lazytrack.steps.logs import listening
@@ -81,12 +83,16 @@ class Answer:
         How long it took.
     has_logged
         Whether it logged to the run.
+    ran_on
+        The machine and the environment by kind, each as a file that the record of the step names; None where they are
+        those of who sent it.
     """
 
     outcome: Outcome
     said: list[dict[str, Any]] = attrs.Factory(list)
     seconds: float = 0.0
     has_logged: bool = False
+    ran_on: dict[str, Shared] | None = None
 
 
 # --- here ---
@@ -104,7 +110,7 @@ class Sender:
     def __init__(self, owner: Owner) -> None:
         place = Owner.__new__(Owner)
         place.__setstate__(Owner.__getstate__(owner))
-        self._place = pickle.dumps((sys.path, place))
+        self._place = pickle.dumps((sys.path, place, _where()))
         self._location = owner.location
         self._clock = owner._journal.clock
 
@@ -135,6 +141,11 @@ class Sender:
         _pickler()(buffer, self._location).dump((call, self._clock.tick()))
         content = Sealed(pickle.dumps((variables, self._place, program, buffer.getvalue())))
         return Parcel(content=content, key=task.key, variables=variables, asks=task.configuration.resources)
+
+
+def _where() -> tuple[str, str]:
+    """Return what tells whether two processes run on one machine, in one environment."""
+    return socket.gethostname(), sys.executable
 
 
 _STAYS_HERE = {"_source", "source_code", "__wrapped__"}
@@ -182,7 +193,7 @@ def unpack(content: bytes) -> Answer:
 class _Place:
     """A project, where a step of a run of it runs."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, sender: tuple[str, str]) -> None:
         if read_head(owner._files, owner._head_name, kind="project") is None:
             raise FileNotFoundError(
                 f"{socket.gethostname()} does not see the project at {owner.location}, which has to be in a folder or "
@@ -191,6 +202,14 @@ class _Place:
         self.owner = owner
         self._lock = threading.Lock()
         self._project: Project | None = None
+        self._is_elsewhere = sender != _where()
+        self._capture = capture.begin() if self._is_elsewhere else None
+
+    def ran_on(self) -> dict[str, Shared] | None:
+        """Return what a step that ran here ran on; see `Answer`."""
+        origin = None if self._capture is None else self._capture.result()
+        found = {} if origin is None else dict(zip(KINDS, origin.shared, strict=True))
+        return found if self._is_elsewhere else None
 
     def attached(self, slug: str) -> "tuple[Project, Experiment]":
         """Return the project, and the run to log to, as it is now."""
@@ -216,9 +235,9 @@ def _owner_here() -> Owner:
 
 @functools.lru_cache(maxsize=16)
 def _place_in(content: bytes) -> _Place:
-    path, owner = pickle.loads(content)
+    path, owner, sender = pickle.loads(content)
     sys.path.extend(folder for folder in path if folder not in sys.path)
-    return _Place(owner)
+    return _Place(owner, sender)
 
 
 @functools.lru_cache(maxsize=64)
@@ -276,8 +295,15 @@ def answer(content: bytes) -> bytes:
         except Exception as error:  # noqa: BLE001  (it is told with the outcome)
             outcome.error = outcome.error or error
             outcome.told = outcome.told or told(error)
-    seconds = time.monotonic() - began
-    return _pack(Answer(outcome=outcome, said=said, seconds=seconds, has_logged=project is not None))
+    return _pack(
+        Answer(
+            outcome=outcome,
+            said=said,
+            seconds=time.monotonic() - began,
+            has_logged=project is not None,
+            ran_on=place.ran_on(),
+        )
+    )
 
 
 def _pack(answer: Answer) -> bytes:

@@ -317,6 +317,8 @@ class Performer:
         else:
             answer = self._answer_of(engine, parcel, invocation, record)
         record.took(answer.seconds)
+        if answer.ran_on is not None:
+            record.ran_on(answer.ran_on)
         for metadata in answer.said:
             record.log_metadata(metadata)
         for made in answer.outcome.outputs.values():

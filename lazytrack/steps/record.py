@@ -1,10 +1,12 @@
 """The record of one call of a step: what it says while the step waits, runs, is tried again and has ended."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from lazytrack import naming
 from lazytrack.post_execution.status import ExecutionStatus
+from lazytrack.provenance.kept import KINDS, Shared
 from lazytrack.tracking.blocks import StepBlock
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.logged import STEPS
@@ -25,6 +27,7 @@ class StepRecord(StepBlock):
 
     def __init__(self, experiment: Experiment, key: str, said: dict[str, Any]) -> None:
         super().__init__(experiment, key)
+        self._ran_on: Mapping[str, Shared] | None = None
         self._put(key, said)
 
     @property
@@ -48,6 +51,18 @@ class StepRecord(StepBlock):
         began = naming.iso(naming.now() - timedelta(seconds=seconds))
         if began > self._record["start_time"]:
             self.change(start_time=began)
+
+    def ran_on(self, found: Mapping[str, Shared]) -> None:
+        """Say on what machine, and in what environment, it ran, where these are not those of this process."""
+        self._ran_on = found
+        self._experiment._code_files.update({file.digest: file for file in found.values()})
+
+    def _stored(self) -> dict[str, Any]:
+        record = super()._stored()
+        if self._ran_on is None:
+            return record
+        here = {kind: file.digest for kind, file in self._ran_on.items()}
+        return {name: value for name, value in record.items() if name not in KINDS} | here
 
     def stop(self) -> None:
         """Be that no more."""

@@ -1,11 +1,13 @@
 """Going on with a run that was interrupted: which one, with what arguments, and what of it need not be done again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lazytrack import codec, naming
 from lazytrack.errors import PipelineRunError
 from lazytrack.post_execution.status import ExecutionStatus
+from lazytrack.steps.annotations import show
+from lazytrack.steps.interface import Input
 from lazytrack.tracking.project import Project
 
 UNKEPT = "unkept"
@@ -50,8 +52,13 @@ def find_run(project: Project, pipeline: str, name: str) -> str:
     return slug
 
 
-def arguments_of(project: Project, slug: str, names: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_of(project: Project, slug: str, inputs: Mapping[str, Input], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that a run was called with, those that JSON could not hold from what is given.
+
+    Parameters
+    ----------
+    inputs
+        What the pipeline takes.
 
     Raises
     ------
@@ -59,16 +66,17 @@ def arguments_of(project: Project, slug: str, names: Iterable[str], given: Mappi
         When one is missing, or given as something else than it was.
     """
     experiment = project[slug]
-    recorded, said = experiment.parameters, project._journal.get(slug, "run") or {}
-    unkept = [name for name in said.get(UNKEPT, ()) if name not in given]
-    if unkept:
+    recorded = {name: value for name, value in experiment.parameters.items() if name in inputs}
+    unkept = set((project._journal.get(slug, "run") or {}).get(UNKEPT, ()))
+    is_default = {name for name in unkept & recorded.keys() if recorded[name] == show(inputs[name].default)}
+    if missing := [name for name in recorded if name in unkept - is_default and name not in given]:
         raise ValueError(
-            f"run {experiment.name!r} was called with {', '.join(unkept)}, which JSON could not hold: give it again, "
-            f"as in resume({experiment.name!r}, {unkept[0]}=...)"
+            f"run {experiment.name!r} was called with {', '.join(missing)}, which JSON could not hold: give it again, "
+            f"as in resume({experiment.name!r}, {missing[0]}=...)"
         )
-    arguments = {name: codec.plain(recorded[name], name) for name in names if name in recorded}
+    arguments = {name: codec.plain(value, name) for name, value in recorded.items() if name not in unkept}
     for name, value in given.items():
-        if name not in said.get(UNKEPT, ()) and name in arguments and codec.plain(value, name) != arguments[name]:
+        if name in arguments and codec.plain(value, name) != arguments[name]:
             raise ValueError(
                 f"run {experiment.name!r} was called with {name}={arguments[name]!r}, not {value!r}: with other "
                 "arguments it is another run, so call the pipeline"

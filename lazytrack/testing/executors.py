@@ -23,6 +23,7 @@ from lazytrack import (
 )
 from lazytrack.errors import PipelineRunError, StepFailed, WorkerLost
 from lazytrack.post_execution import get_run
+from lazytrack.steps.envelope import Parcel, Sender
 
 _PATIENCE_SECONDS = 120
 
@@ -279,6 +280,34 @@ class WorkerExecutorTests(ExecutorTests):
             assert pid != os.getpid()
 
         whole()
+
+    def test_large_inputs_go_by_their_location(self, executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes = []
+        pack = Sender.pack
+
+        def packed(sender: Sender, *args: Any) -> Parcel:
+            parcel = pack(sender, *args)
+            sizes.append(len(parcel.content))
+            return parcel
+
+        monkeypatch.setattr(Sender, "pack", packed)
+
+        @step
+        def large() -> bytes:
+            return bytes(50_000_000)
+
+        @step
+        def measures(content: bytes, n: int) -> int:
+            return len(content) + n
+
+        @pipeline(executor=executor)
+        def whole() -> None:
+            lengths = measures.map(content=unmapped(large.submit()), n=[1, 2, 3])
+            assert lengths.load() == [50_000_001, 50_000_002, 50_000_003]
+
+        whole()
+        assert len(sizes) == 4
+        assert max(sizes) < 100_000
 
     def test_an_exception_that_cannot_be_pickled_arrives_in_words(self, executor: Any) -> None:
         class OddError(Exception):

@@ -40,12 +40,12 @@ class TestProcesses(WorkerExecutorTests):
 
 
 class TestOwnProcesses(WorkerExecutorTests):
-    at_once = 3
+    at_once = 6
     survives = False
 
     @pytest.fixture
     def executor(self):
-        with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(6, mp_context=multiprocessing.get_context("spawn")) as pool:
             yield pool
 
 

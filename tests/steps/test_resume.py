@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lazytrack import Project, naming, pipeline, step
+from lazytrack import Project, current_experiment, naming, pipeline, step
 from lazytrack.errors import PipelineRunError, StepInterfaceError
 from lazytrack.post_execution import get_run
 from lazytrack.steps.resuming import find_run
@@ -308,3 +308,32 @@ def test_arguments_that_json_cannot_hold_are_given_again():
     with pytest.raises(ValueError, match=r"JSON could not hold: give it again, as in resume\('odd', thing=...\)"):
         odd.resume("odd")
     assert odd.resume("odd", thing=thing).status == "completed"
+
+
+def test_a_default_that_json_cannot_hold_need_not_be_given():
+    @pipeline
+    def odd(thing: object = ..., n: int = 1) -> None:
+        assert thing is ...
+        second(first(n))
+
+    broken.append(1)
+    with pytest.raises(PipelineRunError):
+        odd.with_options(run_name="odd")()
+    broken.clear()
+    assert odd.resume("odd").status == "completed"
+
+
+def test_blocks_of_an_earlier_attempt_stay_what_they_are(project):
+    @pipeline
+    def blocks() -> None:
+        with current_experiment().step("second"):
+            first(1)
+        second(1)
+
+    broken.append(1)
+    with pytest.raises(PipelineRunError):
+        blocks.with_options(run_name="blocks")()
+    broken.clear()
+    view = blocks.resume("blocks")
+    assert view.get_step_names() == ["first", "second_2"]
+    assert {made.step_name for made in view.experiment.steps} == {"first", "second", "second_2", "second_3"}

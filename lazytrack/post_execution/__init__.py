@@ -3,6 +3,15 @@
 from lazytrack.post_execution.artifact import ArtifactView
 from lazytrack.post_execution.base_view import BaseView
 from lazytrack.post_execution.explanation import Explanation
+from lazytrack.post_execution.lineage import (
+    ArtifactNode,
+    ArtifactNodeDetails,
+    BaseNode,
+    Edge,
+    LineageGraph,
+    StepNode,
+    StepNodeDetails,
+)
 from lazytrack.post_execution.models import (
     ArtifactResponseModel,
     BaseResponseModel,
@@ -16,16 +25,23 @@ from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.post_execution.step import StepView
 
 __all__ = [
+    "ArtifactNode",
+    "ArtifactNodeDetails",
     "ArtifactResponseModel",
     "ArtifactView",
+    "BaseNode",
     "BaseResponseModel",
     "BaseView",
+    "Edge",
     "ExecutionStatus",
     "Explanation",
+    "LineageGraph",
     "PipelineResponseModel",
     "PipelineRunResponseModel",
     "PipelineRunView",
     "PipelineView",
+    "StepNode",
+    "StepNodeDetails",
     "StepRunResponseModel",
     "StepView",
     "get_pipeline",

@@ -1,0 +1,217 @@
+"""Drawings of a lineage graph: as Mermaid and DOT, which other programs draw, and as SVG."""
+
+import html
+import itertools
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+_COLOURS = {
+    "completed": "#d9f2d9",
+    "cached": "#d6e4f5",
+    "failed": "#f8d7d7",
+    "skipped": "#eeeeee",
+    "stopped": "#f3e6cf",
+    "running": "#fdf3c8",
+}
+_PLAIN = "#ffffff"
+_PATIENCE_SECONDS = 30
+_WIDTH, _HEIGHT, _ACROSS, _DOWN = 180, 44, 24, 36
+"""Of a box, and between two of them, in pixels."""
+_LONGEST = 26
+"""Characters of a line in a box."""
+
+_OPENING = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+    'font-family="Helvetica, Arial, sans-serif" font-size="11">'
+)
+_TIP = (
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path d="M0 0 8 4 0 8z" fill="#666666"/></marker></defs>'
+)
+
+
+@attrs.frozen(kw_only=True)
+class Box:
+    """A node as it is drawn.
+
+    Parameters
+    ----------
+    id
+        Of the node.
+    lines
+        What stands in it.
+    state
+        Which colour it has.
+    is_round
+        Whether it is an artifact's, rather than a step's.
+    """
+
+    id: str
+    lines: list[str]
+    state: str
+    is_round: bool
+
+
+class Drawn:
+    """What of a graph is being drawn."""
+
+    nodes: list[Any]
+    edges: list[Any]
+
+    def _boxes(self) -> list[Box]:
+        return [_box(node) for node in self.nodes]
+
+    def to_mermaid(self) -> str:
+        """Return the graph in the language of Mermaid, which GitHub and many editors draw."""
+        numbers = {node.id: f"n{number}" for number, node in enumerate(self.nodes)}
+        lines = ["flowchart TD"]
+        for box in self._boxes():
+            told = "<br>".join(_for_mermaid(line) for line in box.lines)
+            shape = f'(["{told}"])' if box.is_round else f'["{told}"]'
+            lines.append(f"    {numbers[box.id]}{shape}:::{box.state or 'plain'}")
+        lines += [f"    {numbers[edge.source]} --> {numbers[edge.target]}" for edge in self.edges]
+        used = dict.fromkeys(box.state or "plain" for box in self._boxes())
+        lines += [f"    classDef {s} fill:{_COLOURS.get(s, _PLAIN)},stroke:#666666,color:#000000" for s in used]
+        return "\n".join(lines) + "\n"
+
+    def to_dot(self) -> str:
+        """Return the graph in the language of Graphviz."""
+        lines = ["digraph lineage {", '    node [fontname="Helvetica", fontsize=11, style="filled,rounded"];']
+        for box in self._boxes():
+            told = "\\n".join(_for_dot(line) for line in box.lines)
+            shape = "ellipse" if box.is_round else "box"
+            colour = _COLOURS.get(box.state, _PLAIN)
+            lines.append(f'    "{_for_dot(box.id)}" [label="{told}", shape={shape}, fillcolor="{colour}"];')
+        lines += [f'    "{_for_dot(edge.source)}" -> "{_for_dot(edge.target)}";' for edge in self.edges]
+        return "\n".join([*lines, "}"]) + "\n"
+
+    def to_svg(self, *, graphviz: bool | None = None) -> str:
+        """Return the graph as a picture.
+
+        Parameters
+        ----------
+        graphviz
+            Have Graphviz lay it out, which must be installed; by default where it is, else it is done here.
+
+        Raises
+        ------
+        FileNotFoundError
+            When Graphviz is asked for and not installed.
+        RuntimeError
+            When it fails.
+        """
+        program = shutil.which("dot")
+        if program is None and graphviz:
+            raise FileNotFoundError("there is no program 'dot': install Graphviz, or leave graphviz=True out")
+        if program is None or graphviz is False:
+            return _svg(self._boxes(), [(edge.source, edge.target) for edge in self.edges])
+        done = subprocess.run(  # noqa: S603  (it draws, and reads nothing else)
+            [program, "-Tsvg"],
+            input=self.to_dot(),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=_PATIENCE_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"Graphviz cannot draw the graph: {done.stderr.strip()}")
+        return done.stdout
+
+    def _repr_html_(self) -> str:
+        return self.to_svg(graphviz=False)
+
+
+def _box(node: Any) -> Box:
+    data = node.data
+    if node.type == "step":
+        lines = [data.name]
+        if data.entrypoint_name and data.entrypoint_name != data.name:
+            lines.append(data.entrypoint_name)
+        return Box(id=node.id, lines=[*lines, str(data.status)], state=str(data.status), is_round=False)
+    kind = (data.artifact_data_type or data.artifact_type).rpartition(".")[2]
+    told = f"{kind}, cached" if data.is_cached else kind
+    return Box(id=node.id, lines=[data.name, told], state="cached" if data.is_cached else "", is_round=True)
+
+
+def _for_mermaid(text: str) -> str:
+    return "".join(char if char.isalnum() or char in " _-.,:/[]()=+" else f"#{ord(char)};" for char in text)
+
+
+def _for_dot(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+
+
+def _layers(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> list[list[Box]]:
+    """Return boxes in layers, so that each edge leads down: how deep one is, is the longest way to it."""
+    above: dict[str, list[str]] = {box.id: [] for box in boxes}
+    for source, target in edges:
+        above[target].append(source)
+    depths: dict[str, int] = {}
+    for _ in boxes:  # as often as the longest way can be long
+        changed = False
+        for box in boxes:
+            depth = 1 + max((depths.get(other, 0) for other in above[box.id]), default=-1)
+            changed = changed or depths.get(box.id) != depth
+            depths[box.id] = depth
+        if not changed:
+            break
+    layers: dict[int, list[Box]] = {}
+    for box in boxes:
+        layers.setdefault(depths[box.id], []).append(box)
+    placed: dict[str, float] = {}
+    for depth in sorted(layers):
+        middle = {box.id: _mean(placed[other] for other in above[box.id] if other in placed) for box in layers[depth]}
+        layers[depth].sort(key=lambda box: middle[box.id])
+        placed |= {box.id: place / len(layers[depth]) for place, box in enumerate(layers[depth])}
+    return [layers[depth] for depth in sorted(layers)]
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else 0.0
+
+
+def _svg(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> str:
+    layers = _layers(boxes, edges)
+    widest = max((len(layer) for layer in layers), default=0)
+    width = max(widest * (_WIDTH + _ACROSS) + _ACROSS, _WIDTH)
+    height = len(layers) * (_HEIGHT + _DOWN) + _DOWN
+    corners: dict[str, tuple[float, float]] = {}
+    for depth, layer in enumerate(layers):
+        left = (width - len(layer) * (_WIDTH + _ACROSS) + _ACROSS) / 2
+        for place, box in enumerate(layer):
+            corners[box.id] = left + place * (_WIDTH + _ACROSS), _DOWN + depth * (_HEIGHT + _DOWN)
+    parts = [_OPENING.format(width=width, height=height), _TIP]
+    for source, target in edges:
+        (x, y), (u, v) = corners[source], corners[target]
+        begin, end = (x + _WIDTH / 2, y + _HEIGHT), (u + _WIDTH / 2, v)
+        bend = (end[1] - begin[1]) / 2
+        parts.append(
+            f'<path d="M{begin[0]:g} {begin[1]:g} C{begin[0]:g} {begin[1] + bend:g} {end[0]:g} {end[1] - bend:g} '
+            f'{end[0]:g} {end[1]:g}" fill="none" stroke="#666666" marker-end="url(#tip)"/>'
+        )
+    parts += itertools.chain.from_iterable(_drawn(box, *corners[box.id]) for box in boxes)
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _drawn(box: Box, left: float, top: float) -> Iterable[str]:
+    bow, colour = (_HEIGHT / 2 if box.is_round else 6), _COLOURS.get(box.state, _PLAIN)
+    yield f"<g><title>{html.escape(' · '.join(box.lines))}</title>"
+    yield (
+        f'<rect x="{left:g}" y="{top:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="{bow:g}" fill="{colour}" '
+        'stroke="#666666"/>'
+    )
+    step = _HEIGHT / (len(box.lines) + 1)
+    for number, line in enumerate(box.lines, 1):
+        shown = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+        style = ' font-weight="bold"' if number == 1 else ""
+        yield (
+            f'<text x="{left + _WIDTH / 2:g}" y="{top + step * number + 4:g}" text-anchor="middle"{style}>'
+            f"{html.escape(shown)}</text>"
+        )
+    yield "</g>"

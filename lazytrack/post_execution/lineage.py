@@ -291,3 +291,4 @@ def _structured(stored: Any, _: Any) -> StepNode | ArtifactNode:
 
 
 codec.converter.register_structure_hook(StepNode | ArtifactNode, _structured)
+codec.converter.register_structure_hook(ExecutionStatus, lambda stored, _: ExecutionStatus(stored))

@@ -12,7 +12,7 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.errors import InvalidVersionError, VersionNotFoundError
-from lazytrack.files import open_files, split
+from lazytrack.files import Files, open_files
 from lazytrack.repository import Repository
 from lazytrack.repository.upkeep import RELEASES
 
@@ -174,16 +174,49 @@ def release_from_toml(text: str) -> list[Release]:
     made = []
     for path in repositories:
         repository = Repository(path, mode="r")
-        files = open_files(split(repository.fpath)[0])
-        known = loads(files.read(RELEASES).decode()) if RELEASES in files.names("") else []
-        if any(release.tag == tag for release in known):
+        if any(release.tag == tag for release in releases_of(repository)):
             warnings.warn(
-                f"{files.url}/{RELEASES} has release {tag!r} already: it stays as it is", UserWarning, stacklevel=2
+                f"{_path(repository)} has release {tag!r} already: it stays as it is", UserWarning, stacklevel=2
             )
             continue
         made.append(create_release(repository, tag))
-        files.create(RELEASES, dumps([*known, made[-1]], indent=2).encode())
+        add_release(repository, made[-1])
     return made
+
+
+def releases_of(repository: Repository) -> list[Release]:
+    """Return the releases in the file ``releases.json`` beside a repository, as they were added; none without one.
+
+    Raises
+    ------
+    ValueError
+        When the file holds none.
+    """
+    files = _beside(repository)
+    return loads(files.read(RELEASES).decode()) if RELEASES in files.names("") else []
+
+
+def add_release(repository: Repository, release: Release) -> str:
+    """Add a release to the file ``releases.json`` beside a repository, and return its path or URL.
+
+    Raises
+    ------
+    ValueError
+        When there is one of its tag.
+    """
+    known = releases_of(repository)
+    if any(each.tag == release.tag for each in known):
+        raise ValueError(f"{_path(repository)} has release {release.tag!r} already: a release is not changed")
+    _beside(repository).create(RELEASES, dumps([*known, release], indent=2).encode())
+    return _path(repository)
+
+
+def _beside(repository: Repository) -> Files:
+    return open_files(repository.dir, **repository.storage_options)
+
+
+def _path(repository: Repository) -> str:
+    return f"{_beside(repository).url}/{RELEASES}"
 
 
 def _formatted(version: str, pattern: str) -> str:

@@ -126,6 +126,11 @@ def _key_id(key: str) -> str:
 # --- keys ---
 
 
+def count_keys() -> int:
+    """Return how many signing keys this user holds; none is made."""
+    return len(_held_keys())
+
+
 def _held_keys() -> list[str]:
     """Return the keys this user holds: the team's, then the user's own."""
     shared = os.environ.get(VARIABLE, "").replace(",", " ").split()

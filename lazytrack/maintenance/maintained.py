@@ -2,6 +2,7 @@
 
 import abc
 
+from lazytrack.journal import Head
 from lazytrack.maintenance.checking import Findings, check
 from lazytrack.maintenance.collecting import Garbage, collect
 from lazytrack.maintenance.store import Store
@@ -9,6 +10,13 @@ from lazytrack.maintenance.store import Store
 
 class Maintained(abc.ABC):
     """A store that can be kept small and sound, while others go on logging to it."""
+
+    _head: Head | None
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is stored: one that was just begun is, once something of it is saved."""
+        return self._head is not None
 
     def gc(self, *, dry_run: bool = True) -> Garbage:
         """Find the files that nobody needs any more, and delete them.
@@ -55,6 +63,26 @@ class Maintained(abc.ABC):
         if repair:
             self._check_writable("repair it")
         return check(self._as_store(), digests=digests, repair=repair)
+
+    def pack(self, *, everything: bool = False) -> list[str]:
+        """Pack many small files of the log into few, whoever wrote them, and return the names of the packs written.
+
+        Who saves packs now and then as it is; this is for a store that nobody writes to any more.
+
+        Parameters
+        ----------
+        everything
+            Merge all there is into one file, however large.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        OSError
+            When the store cannot be read, or written to.
+        """
+        self._check_writable("pack it")
+        return self._as_store().journal.pack(everything=everything)
 
     @abc.abstractmethod
     def _check_writable(self, what: str) -> None:

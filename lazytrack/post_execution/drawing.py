@@ -16,6 +16,7 @@ _COLOURS = {
     "skipped": "#eeeeee",
     "stopped": "#f3e6cf",
     "running": "#fdf3c8",
+    "version": "#e8ddf5",
 }
 _PLAIN = "#ffffff"
 _PATIENCE_SECONDS = 30
@@ -63,7 +64,32 @@ class Drawn:
     edges: list[Any]
 
     def _boxes(self) -> list[Box]:
-        return [_box(node) for node in self.nodes]
+        runs = {_run_of(node) for node in self.nodes} - {""}
+        return [_box(node, tells_run=len(runs) > 1) for node in self.nodes]
+
+    def to_text(self) -> str:
+        """Return the graph as a tree of lines; what several things lead to is told in full where it comes first."""
+        boxes = {box.id: box for box in self._boxes()}
+        below: dict[str, list[str]] = {node: [] for node in boxes}
+        for edge in self.edges:
+            below[edge.source].append(edge.target)
+        targets = {edge.target for edge in self.edges}
+        lines: list[str] = []
+        told: set[str] = set()
+        # By hand, as a chain of runs may be longer than Python's stack.
+        waiting = [(node, "", "") for node in reversed(boxes) if node not in targets]
+        while waiting:
+            node, margin, branch = waiting.pop()
+            first, *more = boxes[node].lines
+            again = node in told and bool(below[node])
+            lines.append(f"{margin}{branch}{first}  {', '.join(more)}{' (above)' if again else ''}".rstrip())
+            if again:
+                continue
+            told.add(node)
+            inner = margin + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+            last = below[node][-1:]
+            waiting += [(each, inner, "└─ " if [each] == last else "├─ ") for each in reversed(below[node])]
+        return "\n".join(lines) + "\n" if lines else ""
 
     def to_mermaid(self) -> str:
         """Return the graph in the language of Mermaid, which GitHub and many editors draw."""
@@ -126,16 +152,29 @@ class Drawn:
         return self.to_svg(graphviz=False)
 
 
-def _box(node: Any) -> Box:
+def _run_of(node: Any) -> str:
+    """Return the run that a node is of; none where it is of none."""
+    return str(node.data.execution_id).partition("/")[0] if node.type in {"step", "artifact"} else ""
+
+
+def _box(node: Any, *, tells_run: bool) -> Box:
     data = node.data
-    if node.type == "step":
-        lines = [data.name]
-        if data.entrypoint_name and data.entrypoint_name != data.name:
-            lines.append(data.entrypoint_name)
-        return Box(id=node.id, lines=[*lines, str(data.status)], state=str(data.status), is_round=False)
-    kind = (data.artifact_data_type or data.artifact_type).rpartition(".")[2]
-    told = f"{kind}, cached" if data.is_cached else kind
-    return Box(id=node.id, lines=[data.name, told], state="cached" if data.is_cached else "", is_round=True)
+    run = [_run_of(node)] if tells_run else []
+    match node.type:
+        case "step":
+            other = [data.entrypoint_name] if data.entrypoint_name not in {"", data.name} else []
+            return Box(
+                id=node.id, lines=[data.name, *other, *run, str(data.status)], state=str(data.status), is_round=False
+            )
+        case "artifact":
+            kind = (data.artifact_data_type or data.artifact_type).rpartition(".")[2]
+            told = f"{kind}, cached" if data.is_cached else kind
+            return Box(id=node.id, lines=[data.name, told], state="cached" if data.is_cached else "", is_round=True)
+        case "version":
+            lines = [data.execution_id, ", ".join(data.aliases) or data.repository]
+            return Box(id=node.id, lines=lines, state="version", is_round=True)
+        case _:
+            return Box(id=node.id, lines=[data.name, data.execution_id, data.status], state=data.status, is_round=False)
 
 
 def _for_mermaid(text: str) -> str:

@@ -141,7 +141,73 @@ class ArtifactNode(BaseNode):
     data: ArtifactNodeDetails
 
 
-_NODES: dict[Any, type[StepNode] | type[ArtifactNode]] = {"step": StepNode, "artifact": ArtifactNode}
+@attrs.define(kw_only=True)
+class ExperimentNodeDetails:
+    """What there is to know of an experiment that has logged artifacts, in no step.
+
+    Parameters
+    ----------
+    execution_id
+        Its slug.
+    name
+        What it is called.
+    status
+        How it stands.
+    """
+
+    execution_id: str
+    name: str
+    status: str
+
+
+@attrs.define(kw_only=True)
+class VersionNodeDetails:
+    """What there is to know of a version of an artifact in a repository.
+
+    Parameters
+    ----------
+    execution_id
+        The artifact and the number of the version, as ``model:v3``.
+    name
+        Of the artifact.
+    version
+        Its number.
+    aliases
+        What is said to mean it.
+    repository
+        The path or URL of the repository.
+    """
+
+    execution_id: str
+    name: str
+    version: int
+    aliases: list[str]
+    repository: str
+
+
+@attrs.define(kw_only=True)
+class ExperimentNode(BaseNode):
+    """An experiment that has logged artifacts, in no step."""
+
+    type: str = "experiment"
+    data: ExperimentNodeDetails
+
+
+@attrs.define(kw_only=True)
+class VersionNode(BaseNode):
+    """A version of an artifact in a repository."""
+
+    type: str = "version"
+    data: VersionNodeDetails
+
+
+Node = StepNode | ArtifactNode | ExperimentNode | VersionNode
+_NODES: dict[Any, Any] = {
+    "step": StepNode,
+    "artifact": ArtifactNode,
+    "experiment": ExperimentNode,
+    "version": VersionNode,
+}
 
 
 @attrs.define(kw_only=True)
@@ -158,7 +224,7 @@ class LineageGraph(Drawn):
         What was said of the run.
     """
 
-    nodes: list[StepNode | ArtifactNode] = attrs.Factory(list)
+    nodes: list[Node] = attrs.Factory(list)
     edges: list[Edge] = attrs.Factory(list)
     root_step_id: str | None = None
     run_metadata: Metadata = attrs.Factory(list)
@@ -179,16 +245,16 @@ class LineageGraph(Drawn):
     def generate_step_nodes_and_edges(self, step: StepView) -> None:
         """Add a step, with what it has taken and made."""
         node = step_node(step)
-        self._add(node)
+        self.add_node(node)
         self.root_step_id = self.root_step_id or node.id
         for name, artifact in step.outputs.items():
-            self._add(_output_node(name, artifact, step), anew=True)
-            self._connect(node.id, _artifact_id(artifact), step, artifact)
+            self.add_node(output_node(name, artifact, step), anew=True)
+            self.connect(node.id, artifact_id(artifact), _edge_id(step, artifact))
         for name, artifact in _each(step.inputs):
-            self._add(_input_node(name, artifact, step))
-            self._connect(_artifact_id(artifact), node.id, step, artifact)
+            self.add_node(_input_node(name, artifact, step))
+            self.connect(artifact_id(artifact), node.id, _edge_id(step, artifact))
 
-    def _add(self, node: StepNode | ArtifactNode, *, anew: bool = False) -> None:
+    def add_node(self, node: Node, *, anew: bool = False) -> None:
         """Add a node that is not there; with `anew` in the place of one that says less."""
         place = self._places.setdefault(node.id, len(self.nodes))
         if place == len(self.nodes):
@@ -196,9 +262,10 @@ class LineageGraph(Drawn):
         elif anew:
             self.nodes[place] = node
 
-    def _connect(self, source: str, target: str, step: StepView, artifact: ArtifactView) -> None:
+    def connect(self, source: str, target: str, id: str | None = None) -> None:
+        """Add an edge between two nodes, unless there is one."""
         if self._places.setdefault(f"{source} {target}", len(self.edges)) == len(self.edges):
-            self.edges.append(Edge(id=f"step_{step.id}_artifact_{_whole_id(artifact)}", source=source, target=target))
+            self.edges.append(Edge(id=id or f"{source}_{target}", source=source, target=target))
 
     def to_json_dict(self) -> dict[str, Any]:
         """Return the graph as strict JSON."""
@@ -234,7 +301,8 @@ def step_node(step: StepView) -> StepNode:
     return StepNode(id=f"step_{step.id}", data=details)
 
 
-def _output_node(name: str, artifact: ArtifactView, step: StepView) -> ArtifactNode:
+def output_node(name: str, artifact: ArtifactView, step: StepView) -> ArtifactNode:
+    """Return the node of an output of a step."""
     return _artifact_node(name, artifact, step, status=step.status, is_cached=step.is_cached)
 
 
@@ -257,7 +325,7 @@ def _artifact_node(
         uri=artifact.uri,
         metadata=_told(artifact.metadata),
     )
-    return ArtifactNode(id=_artifact_id(artifact), data=details)
+    return ArtifactNode(id=artifact_id(artifact), data=details)
 
 
 def _whole_id(artifact: ArtifactView) -> str:
@@ -266,8 +334,13 @@ def _whole_id(artifact: ArtifactView) -> str:
     return artifact.id if index is None else str(artifact.id).removesuffix(f"[{index}]")
 
 
-def _artifact_id(artifact: ArtifactView) -> str:
+def artifact_id(artifact: ArtifactView) -> str:
+    """Return the id of the node of an artifact; of an item of one, that of the whole."""
     return f"artifact_{_whole_id(artifact)}"
+
+
+def _edge_id(step: StepView, artifact: ArtifactView) -> str:
+    return f"step_{step.id}_artifact_{_whole_id(artifact)}"
 
 
 def _each(inputs: Mapping[str, Any]) -> Iterator[tuple[str, ArtifactView]]:
@@ -283,12 +356,12 @@ def _told(metadata: Mapping[str, MetadataEntry]) -> Metadata:
     return [(entry.key, str(entry.value), entry.type) for entry in metadata.values()]
 
 
-def _structured(stored: Any, _: Any) -> StepNode | ArtifactNode:
+def _structured(stored: Any, _: Any) -> Any:
     kind = _NODES.get(stored.get("type")) if isinstance(stored, dict) else None
     if kind is None:
-        raise ValueError(f"a node of a lineage graph is of type {' or '.join(map(repr, _NODES))}, not {stored!r:.80}")
+        raise ValueError(f"a node of a lineage graph is of type {', '.join(map(repr, _NODES))}, not {stored!r:.80}")
     return codec.converter.structure(stored, kind)
 
 
-codec.converter.register_structure_hook(StepNode | ArtifactNode, _structured)
+codec.converter.register_structure_hook(Node, _structured)
 codec.converter.register_structure_hook(ExecutionStatus, lambda stored, _: ExecutionStatus(stored))

@@ -111,6 +111,11 @@ def get_run(name: str) -> PipelineRunView:
     return view_of_run(project, found[0])
 
 
+def run_of(project: "Project", slug: str) -> PipelineRunView | None:
+    """Return a view of the run that an experiment is; None where it is none."""
+    return view_of_run(project, slug) if isinstance(project._journal.get(slug, "run"), dict) else None
+
+
 def get_unlisted_runs() -> list[PipelineRunView]:
     """Return the newest 50 runs of steps that were called by themselves, the newest last."""
     project = active_project()

@@ -15,7 +15,8 @@ from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
 from lazytrack.tracking.logged import artifact_file
 from lazytrack.tracking.owned import Shown
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.table import Table
+from lazytrack.tracking.table import Table, row_of, row_of_record
+from lazytrack.tracking.where import Look, Where, looker, order
 
 _LARGE_BYTES = 1_000_000
 """Before an artifact of this size is written, the log is read once: an equal one may be there."""
@@ -87,7 +88,67 @@ class Catalog(Owner):
 
         ``project.table().to_pandas()`` and ``.to_polars()`` make tables of these libraries.
         """
-        return Table(self.experiments)
+        self._read_once()
+        return Table([self._row(slug) for slug in self._slugs()])
+
+    def search(
+        self, where: str | None = None, *, sort: str | None = None, descending: bool = False, limit: int | None = None
+    ) -> Table:
+        """Return rows as `table` does, of the experiments that an expression is true of.
+
+        ``project.search("metrics.auc > 0.9 and 'prod' in tags", sort="metrics.auc", descending=True, limit=10)``
+
+        Parameters
+        ----------
+        where
+            Comparisons of columns, with ``and``, ``or``, ``not``, ``in`` and ``is None``. What an experiment does not
+            have is None; a comparison of what cannot be compared is false.
+        sort
+            The column to sort by; experiments without a value are last. By default the oldest is first.
+        descending
+            Whether the greatest is first.
+        limit
+            How many at most: the first of them.
+
+        Raises
+        ------
+        ValueError
+            When the expression is none, or says more than that.
+        """
+        expression = None if where is None else Where(where)
+        self._read_once()
+        slugs = self._slugs()
+        if expression is not None:
+            slugs = [slug for slug in slugs if expression(self._look(slug))]
+        if sort is not None:
+            values = {slug: value for slug in slugs if (value := self._look(slug)(sort)) is not None and value == value}  # noqa: PLR0124  (NaN is not)
+            there = sorted(values, key=lambda slug: order(values[slug]), reverse=descending)
+            slugs = [*there, *(slug for slug in slugs if slug not in values)]
+        elif descending:
+            slugs = slugs[::-1]
+        return Table([self._row(slug) for slug in slugs[:limit]])
+
+    def _row(self, slug: str) -> dict[str, Any]:
+        held = self._experiments.get(slug)
+        return row_of_record(slug, self._journal.fields(slug)) if held is None else row_of(held)
+
+    def _look(self, slug: str) -> Look:
+        """Return what looks a column of an experiment up; of what is only stored, no row is made for that."""
+        if slug in self._experiments:
+            return looker(self._row(slug))
+        fields = self._journal.fields(slug)
+
+        def look(column: str) -> Any:
+            section, dot, _ = column.partition(".")
+            if column == "tags":
+                return [field[5:] for field in fields if field.startswith("tags.")]
+            if section in {"parameters", "metrics"} and dot and column not in fields:
+                return looker(row_of_record(slug, fields))(column)
+            if column in {"slug", "name", "status", "created_at"} or column not in fields:
+                return row_of_record(slug, fields).get(column)
+            return codec.unstore_number(fields[column]) if section == "metrics" else codec.unstore(fields[column])
+
+        return look
 
     def as_of(self, time: datetime | str) -> Self:
         """Return the project as it was at a time, for reading only.
@@ -119,7 +180,7 @@ class Catalog(Owner):
         return past
 
     def filter(self, func: Callable[[Experiment], bool]) -> Iterator[Experiment]:
-        """Yield the experiments for which `func` returns True, oldest first."""
+        """Yield the experiments for which `func` returns True, oldest first; see also `search`."""
         return (experiment for experiment in self.experiments if func(experiment))
 
     def refresh(self) -> None:

@@ -1,10 +1,10 @@
 """A project as a table: a row for each experiment, a column for each thing that was logged."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from lazytrack import codec, extras
+from lazytrack import codec, extras, naming
 from lazytrack.series import SYSTEM
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ _FIRST = ("slug", "name", "status", "created_at")
 class Table(Sequence[dict[str, Any]]):
     """Rows with the same columns, in the order of the experiments.
 
-    Made by `Project.table`. Columns are ``slug name status created_at``, ``parameters.*``, ``metrics.*`` and
-    ``tags``; a dict among parameters is a column for each of its items, ``parameters.optimizer.lr``. What an
-    experiment does not have is None. System metrics are left out: they tell of the machine.
+    Made by `Project.table` and `Project.search`. Columns are ``slug name status created_at``, ``parameters.*``,
+    ``metrics.*`` and ``tags``; a dict among parameters is a column for each of its items,
+    ``parameters.optimizer.lr``. What an experiment does not have is None. System metrics are left out: they tell of the
+    machine.
     """
 
-    def __init__(self, experiments: Iterable["Experiment"]) -> None:
-        rows = [_row(experiment) for experiment in experiments]
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
         names = dict.fromkeys(name for row in rows for name in row)
         logged = [[n for n in names if n.startswith(section)] for section in ("parameters.", "metrics.")]
         self.columns = [*_FIRST, *logged[0], *logged[1], "tags"]
@@ -93,13 +93,51 @@ class Table(Sequence[dict[str, Any]]):
         return result
 
 
-def _row(experiment: "Experiment") -> dict[str, Any]:
+def row_of(experiment: "Experiment") -> dict[str, Any]:
+    """Return the row of an experiment as it is here, saved or not."""
     data = experiment.to_dict()
     row = {name: data[name] for name in _FIRST[:3]} | {"created_at": None, "tags": data["tags"]}
     with contextlib.suppress(ValueError):  # a stranger may have written anything; ``problems`` names it
         row["created_at"] = experiment.created_at
-    metrics = {name: value for name, value in data["metrics"].items() if not name.startswith(SYSTEM)}
-    return row | _flat(data["parameters"], "parameters.") | _flat(metrics, "metrics.")
+    return row | _logged(data["parameters"], data["metrics"])
+
+
+def row_of_record(slug: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a stored experiment; nothing is built for it, so a page of many costs little.
+
+    Parameters
+    ----------
+    fields
+        Of its record.
+    """
+    parameters: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    tags = []
+    for field, stored in fields.items():
+        section, _, name = field.partition(".")
+        match section:
+            case "tags":
+                tags.append(name)
+            case "parameters" | "metrics":
+                with contextlib.suppress(ValueError):  # a stranger may have written anything
+                    if section == "parameters":
+                        parameters[name] = codec.unstore(stored)
+                    else:
+                        metrics[name] = codec.unstore_number(stored)
+    created_at: Any = fields.get("created_at")
+    row = {
+        "slug": slug,
+        "name": fields.get("name", naming.short_slug(slug)),
+        "status": str(fields.get("status", "completed")),
+        "created_at": codec.parse_time(created_at) if codec.is_time(created_at) else None,
+        "tags": tags,
+    }
+    return row | _logged(parameters, metrics)
+
+
+def _logged(parameters: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = {name: value for name, value in metrics.items() if not name.startswith(SYSTEM)}
+    return _flat(parameters, "parameters.") | _flat(metrics, "metrics.")
 
 
 def _flat(items: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -313,7 +313,7 @@ def test_item_26_its_json_comes_back_as_it_is():
     assert again == graph
     assert again.nodes[-2].data.configuration["extra"] == {"limit": float("inf")}
     assert isinstance(again.edges[0], Edge)
-    with pytest.raises(ValueError, match="a node of a lineage graph is of type 'step' or 'artifact'"):
+    with pytest.raises(ValueError, match="a node of a lineage graph is of type 'step', 'artifact'"):
         LineageGraph.from_json_dict({"nodes": [{"id": "1", "type": "table"}]})
 
 

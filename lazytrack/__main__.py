@@ -1,0 +1,7 @@
+"""``python -m lazytrack`` is the command line."""
+
+import sys
+
+from lazytrack.cli import main
+
+sys.exit(main())

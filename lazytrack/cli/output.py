@@ -1,0 +1,217 @@
+"""What the command line prints: rows as a table for people, JSON, CSV or Markdown, and records line by line."""
+
+import csv
+import fnmatch
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from lazytrack import codec, naming
+from lazytrack.cli.failing import USAGE, Failure
+from lazytrack.cli.given import Shape
+from lazytrack.tracking.where import order
+
+Row = dict[str, Any]
+_STYLES = {"completed": "green", "failed": "red", "running": "cyan", "stopped": "yellow", "cached": "blue"}
+_SIZES = ("B", "KB", "MB", "GB", "TB")
+_KILO = 1000
+
+
+def show_rows(rows: Sequence[Row], shape: Shape, *, columns: Sequence[str] | None = None, more: str = "") -> None:
+    """Print rows.
+
+    Parameters
+    ----------
+    columns
+        In this order; by default as the rows have them.
+    more
+        What a table for people says below.
+
+    Raises
+    ------
+    Failure
+        When a pattern is of no column.
+    """
+    names = chosen(rows, shape, list(columns or dict.fromkeys(name for row in rows for name in row)))
+    if shape.json:
+        show_json([{name: row.get(name) for name in names} for row in rows])
+    elif shape.csv:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([cell(row.get(name)) for name in names] for row in rows)
+        sys.stdout.write(text.getvalue())
+    elif shape.md:
+        lines = [names, ["---"] * len(names), *([cell(row.get(name)) for name in names] for row in rows)]
+        sys.stdout.writelines(f"| {' | '.join(_for_markdown(each) for each in line)} |\n" for line in lines)
+    else:
+        _show_table(rows, names, shape.precision, more)
+
+
+def chosen(rows: Sequence[Row], shape: Shape, names: list[str]) -> list[str]:
+    """Return the columns that are to be shown."""
+    for pattern in (*(shape.keep or ()), *(shape.drop or ())):
+        if names and not any(_fits(name, [pattern]) for name in names):
+            raise Failure(f"no column {pattern!r}; known: {', '.join(names)}", USAGE)
+    kept = [name for name in names if shape.keep is None or _fits(name, shape.keep)]
+    kept = [name for name in kept if not _fits(name, shape.drop or [])]
+    if shape.only_changed and len(rows) > 1:
+        kept = [name for name in kept if any(row.get(name) != rows[0].get(name) for row in rows)]
+    return kept
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, each) or name == each or name.startswith(f"{each}.") for each in patterns)
+
+
+def sorted_rows(rows: list[Row], by: Sequence[str] | None, *, descending: bool) -> list[Row]:
+    """Return rows in order of columns, the first of them first; what has no value is last.
+
+    Raises
+    ------
+    Failure
+        When there is no such column.
+    """
+    for name in reversed(by or []):
+        columns = dict.fromkeys(column for row in rows for column in row)
+        column = name if name in columns else next((c for c in columns if c.partition(".")[2] == name), None)
+        if rows and column is None:
+            raise Failure(f"no column {name!r} to sort by; known: {', '.join(columns)}", USAGE)
+        there = [row for row in rows if _is_there(row.get(str(column)))]
+        there.sort(key=lambda row: order(row[str(column)]), reverse=descending)
+        rows = [*there, *(row for row in rows if not _is_there(row.get(str(column))))]
+    return rows
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None and value == value  # noqa: PLR0124  (NaN is not itself)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON; see `json_text`."""
+    sys.stdout.write(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON; times as ISO 8601, NaN and infinities as the text that they are."""
+    return json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _for_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _for_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_for_json(item) for item in value]
+    if isinstance(value, datetime):
+        return naming.iso(value)
+    if isinstance(value, float):
+        return codec.store_number(value)
+    return value if isinstance(value, (str, int, bool, type(None))) else str(value)
+
+
+def show_fields(fields: Mapping[str, Any], *, precision: int = 6) -> None:
+    """Print a record, a line for each field, under a heading for each part of it."""
+    import rich.text
+
+    out = console()
+    flat = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
+    width = max((len(name) for name in flat), default=0)
+    for name, value in flat.items():
+        out.print(rich.text.Text.assemble((f"{name:<{width}}", "bold"), "  ", styled(value, precision)), soft_wrap=True)
+    for name, part in fields.items():
+        if isinstance(part, Mapping) and part:
+            out.print()
+            out.print(rich.text.Text(name, style="bold underline"))
+            inner = max(len(str(key)) for key in part)
+            for key, value in part.items():
+                out.print(rich.text.Text.assemble(f"  {key!s:<{inner}}  ", styled(value, precision)), soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print a line of text, as it is."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def note(text: str) -> None:
+    """Print a line that is no result: on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def console() -> Any:
+    """Return where tables are drawn: coloured on a terminal, plain elsewhere and with ``NO_COLOR``."""
+    import rich.console
+
+    return rich.console.Console(highlight=False, emoji=False, markup=False)
+
+
+def _show_table(rows: Sequence[Row], names: Sequence[str], precision: int, more: str) -> None:
+    import rich.box
+    import rich.table
+
+    out = console()
+    if not rows:
+        note(more or "nothing to show")
+        return
+    if not out.is_terminal:  # for other programs a line is a line, however long
+        out.width = 100_000
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in names:
+        is_number = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(styled(row.get(name), precision) for name in names))
+    out.print(table)
+    if more:
+        note(more)
+
+
+def styled(value: Any, precision: int) -> Any:
+    """Return a value as people read it."""
+    import rich.text
+
+    if isinstance(value, float):
+        text = f"{value:.{precision}g}"
+    elif isinstance(value, datetime):
+        text = f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+    else:
+        text = cell(value)
+    return rich.text.Text(_printable(text), style=_STYLES.get(text, ""))
+
+
+def _printable(text: str) -> str:
+    """Return text that changes nothing of a terminal, whoever wrote it."""
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
+
+
+def cell(value: Any) -> str:
+    """Return a value as one piece of text."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return str(value)
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return naming.iso(value)
+        case float() | int():
+            return repr(value)
+        case list() | tuple() | set() if all(isinstance(item, str) for item in value):
+            return ", ".join(value)
+        case _:
+            return json.dumps(_for_json(value), ensure_ascii=False)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    value, unit = float(count), 0
+    while value >= _KILO and unit < len(_SIZES) - 1:
+        value, unit = value / _KILO, unit + 1
+    return f"{count} B" if unit == 0 else f"{value:.1f} {_SIZES[unit]}"
+
+
+def _for_markdown(text: str) -> str:
+    return _printable(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -70,6 +70,20 @@ def test_the_commands_are_told_in_order(checkout, tmp_path):
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
 
 
+def test_the_script_is_the_same_wherever_it_is_read(checkout, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    command = [sys.executable, "jobs/train.py", str(checkout / "jobs" / "store")]
+    environment = {"executable": sys.executable}
+    fields = {"command": shlex.join(command), "root": str(checkout)}
+    scripts = set()
+    for folder in ("/", tmp_path, checkout / "jobs"):
+        monkeypatch.chdir(folder)
+        recipe = strangers(store, environment=environment, **fields).reproduce("run")
+        assert recipe.commands[-1] == "../environment/bin/python jobs/train.py jobs/store"
+        scripts.add(str(recipe).partition("\n")[2])
+    assert len(scripts) == 1
+
+
 def test_a_secret_in_the_changes_or_the_command_is_named_and_stops_the_script(checkout, tmp_path):
     token = "ghp_" + "a1B2" * 9
     (checkout / "jobs" / "settings.py").write_text(f'BASE = 2.0\nTOKEN = "{token}"\n')

@@ -1,11 +1,10 @@
 """The command of a run, as it is given in a new checkout with a new environment."""
 
-import posixpath
 import shlex
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lazytrack.tracking.recipe.draft import HIDDEN, PYTHON, VENV, Draft
+from lazytrack.tracking.recipe.draft import HIDDEN, PYTHON, VENV, Draft, way
 
 if TYPE_CHECKING:
     from lazytrack.step_info import EnvironmentMetadata
@@ -52,7 +51,7 @@ def _here(environment: "EnvironmentMetadata", word: str, folder: str) -> str:
     root, executable = str(environment.root), environment.executable
     tools = None if executable is None else f"{executable.parent}/"
     if word == PYTHON:
-        return posixpath.relpath(word, folder)
+        return way(folder, PYTHON)
     if tools is not None and word.startswith(tools):
-        return posixpath.relpath(f"{VENV}/bin/{word[len(tools) :]}", folder)
-    return posixpath.relpath(word, f"{root}/{folder}") if word.startswith(f"{root}/") else word
+        return way(folder, f"{VENV}/bin/{word[len(tools) :]}")
+    return way(folder, word[len(root) + 1 :]) if word.startswith(f"{root}/") else word

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lazytrack.provenance import git, probing, redact
+from lazytrack.provenance import checkout, git, probing, redact, script
 from lazytrack.provenance.metadata import LazytrackMetadata, LockFile
 
 LONGEST_COMMAND = 16_384
@@ -45,10 +45,21 @@ def command() -> str | None:
     return line if len(line) <= LONGEST_COMMAND else line[: LONGEST_COMMAND - 1] + "…"
 
 
-def root(folder: Path | None = None) -> Path:
-    """Return the top of the checkout that `folder` lies in; elsewhere `folder`, which is by default the working one."""
-    here = Path.cwd() if folder is None else folder
-    return git.top(here) or here
+def root(folder: Path | None = None, program: Path | None = None) -> Path:
+    """Return the top of the checkout that tells which code runs; the working folder where there is none.
+
+    Parameters
+    ----------
+    folder, program
+        The working folder and the file that is run; by default what they are now.
+    """
+    folder, program = _place(folder, program)
+    found = checkout.find_of_code(folder, program)
+    return folder if found is None or found.top is None else found.top
+
+
+def _place(folder: Path | None, program: Path | None) -> tuple[Path, Path | None]:
+    return (Path.cwd(), script.path()) if folder is None else (folder, program)
 
 
 # --- packages ---
@@ -122,10 +133,19 @@ def conda() -> list[tuple[str, str, str]] | None:
 # --- lock files ---
 
 
-def lock_files(folder: Path | None = None) -> list[LockFile]:
-    """Return the lock files of the folders from `folder`, by default the working folder, up to the root."""
-    here = Path(os.path.realpath(Path.cwd() if folder is None else folder))
-    top = Path(os.path.realpath(root(here)))
+def lock_files(folder: Path | None = None, program: Path | None = None) -> list[LockFile]:
+    """Return the lock files of the folders from the working folder up to the root, or else from the program's.
+
+    Parameters
+    ----------
+    folder, program
+        See `root`.
+    """
+    folder, program = _place(folder, program)
+    top = Path(os.path.realpath(root(folder, program)))
+    here = Path(os.path.realpath(folder))
+    if not here.is_relative_to(top) and program is not None:
+        here = program.parent
     folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
     found = (_locks_in(folder, top) for folder in folders)
     return sorted((lock for locks in found for lock in locks), key=lambda lock: lock.name)
@@ -179,7 +199,7 @@ PROBES: dict[str, Callable[[], Any]] = {
     "command": command,
     "root": root,
     "packages": packages,
-    "git": lambda: git.capture(Path.cwd()),
+    "git": lambda: git.capture(Path.cwd(), program=script.path()),
     "lazytrack": LazytrackMetadata,
     "sources": sources,
     "conda": conda,

@@ -81,7 +81,9 @@ class PlatformMetadata(Record):
 
 @attrs.frozen(kw_only=True)
 class GitMetadata(Record):
-    """The state of a git checkout. Where one field is given, the others are not captured: they may be of another.
+    """The state of the git checkout that a process runs from: of its program, or else of its working folder.
+
+    Where one field is given, the others are not captured: they may be of another.
 
     Parameters
     ----------
@@ -95,10 +97,14 @@ class GitMetadata(Record):
         Whether anything differs from the commit, new files included that git does not ignore. A store of lazytrack
         that lies in the checkout does not count.
     folder
-        Of the process, relative to the checkout's top: ``.`` at the top.
+        The working folder of the process, relative to the checkout's top: ``.`` at the top. It begins with ``..`` where
+        a program of the checkout was run from elsewhere.
     diff_digest
         SHA-256 of what differs, in hexadecimal: the same for the same changes to the same commit. None where
         nothing does.
+    program
+        The file that was run, relative to the checkout's top; None where no file of the checkout was, as for a module
+        that is named by ``-m``, a notebook, or a program that was installed.
     """
 
     probes: ClassVar[str] = "git"
@@ -110,6 +116,7 @@ class GitMetadata(Record):
     dirty: bool | None = PRESENT
     folder: str | None = PRESENT
     diff_digest: str | None = PRESENT
+    program: str | None = PRESENT
 
 
 @attrs.frozen(kw_only=True)
@@ -182,7 +189,7 @@ class EnvironmentMetadata(Record):
     command
         The process's command line as a shell takes it, without secrets.
     root
-        The top of the git checkout it works in; elsewhere the working folder.
+        The top of the git checkout it runs from; elsewhere the working folder.
     packages
         Name and version of each that is installed, by normalised name.
     git
@@ -194,7 +201,7 @@ class EnvironmentMetadata(Record):
     conda
         Name, version and build of each package of the conda environment; None outside of any.
     lock_files
-        Those in the folders from the working folder up to the root.
+        Those in the folders from the working folder up to the root, or, where that lies elsewhere, from the program's.
     cuda
         The version that a loaded library was built for.
     blas

@@ -14,7 +14,7 @@ import pytest
 
 import lazytrack
 from lazytrack import codec
-from lazytrack.provenance import environment, redact
+from lazytrack.provenance import environment, redact, script
 from lazytrack.provenance.metadata import EnvironmentMetadata, GitMetadata, LazytrackMetadata, LockFile
 
 FIELDS = [
@@ -147,6 +147,23 @@ def test_the_root_is_the_top_of_the_checkout(here, monkeypatch):
     monkeypatch.chdir(here / "a/b")
     found = EnvironmentMetadata()
     assert (found.root, found.git.folder, found.git.branch) == (here, "a/b", "main")
+
+
+def test_the_root_and_the_lock_files_are_those_of_the_program_s_checkout(here, tmp_path, monkeypatch):
+    (jobs := tmp_path / "code" / "jobs").mkdir(parents=True)
+    checkout(tmp_path / "code")
+    for folder in (here, jobs, tmp_path / "code"):
+        (folder / "uv.lock").write_text("x\n")
+    monkeypatch.setattr(script, "path", lambda: jobs / "train.py")
+    found = EnvironmentMetadata()
+    assert (found.root, found.git.folder, found.git.program) == (tmp_path / "code", "../work", "jobs/train.py")
+    assert [lock.name for lock in found.lock_files] == ["jobs/uv.lock", "uv.lock"]
+    assert GitMetadata() == found.git
+    monkeypatch.chdir(tmp_path / "code")
+    assert [lock.name for lock in EnvironmentMetadata().lock_files] == ["uv.lock"]
+    monkeypatch.setattr(script, "path", lambda: None)
+    monkeypatch.chdir(here)
+    assert (EnvironmentMetadata().root, EnvironmentMetadata().git) == (here, None)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -45,11 +46,25 @@ def checkout(tmp_path):
     return folder
 
 
-def ran(checkout, store, python=sys.executable, arguments=(), **environment):
-    command = [python, "train.py", store, *arguments]
+def ran(checkout, store, python=sys.executable, arguments=(), folder=None, program="train.py", **environment):
+    command = [python, program, store, *arguments]
     env = {**os.environ, "LAZYTRACK_PROVENANCE": "1", **environment}
-    subprocess.run(command, check=True, cwd=checkout / "jobs", env=env)
-    return Project(store, mode="r")
+    folder = folder or checkout / "jobs"
+    subprocess.run(command, check=True, cwd=folder, env=env)
+    return Project(folder / store, mode="r")
+
+
+def followed(recipe, place, **environment):
+    """Follow a recipe in a folder with this interpreter and its packages in the place of the environment."""
+    assert recipe.obstacles == []
+    python = place / "environment" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    installs = re.compile(r"python[0-9.]+ -m venv |cat > |\S+ -m pip ")
+    script = "\n".join(["set -eu", *(command for command in recipe.commands if not installs.match(command))])
+    env = {**os.environ, "LAZYTRACK_PROVENANCE": "1", **environment}
+    subprocess.run(["sh"], input=script, text=True, check=True, cwd=place, env=env, capture_output=True)
 
 
 def test_the_commands_are_told_in_order(checkout, tmp_path):
@@ -110,6 +125,80 @@ def test_a_run_outside_of_any_checkout_says_so(tmp_path, checkout):
     (outside / "jobs").symlink_to(outside)
     recipe = ran(outside, tmp_path / "store").reproduce("run")
     assert any("outside of any git checkout" in obstacle for obstacle in recipe.obstacles)
+
+
+def repository(folder, **files):
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    subprocess.run([*GIT, "init", "-q", "-b", "main", folder], check=True)
+    subprocess.run([*GIT, "add", "."], cwd=folder, check=True)
+    subprocess.run([*GIT, "commit", "-q", "--allow-empty", "-m", "one"], cwd=folder, check=True)
+    return folder
+
+
+def head(folder):
+    return subprocess.run([*GIT, "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True).stdout[
+        :-1
+    ]
+
+
+@pytest.mark.parametrize("place", ["another checkout", "no checkout", "a folder around it", "a link to it"])
+def test_a_program_that_is_run_from_elsewhere_is_brought_back_from_its_own_checkout(checkout, tmp_path, place):
+    """Its first argument is a folder of the working folder, its second a file of the checkout."""
+    script = SCRIPT.replace('Path("data/input.txt")', "Path(sys.argv[2])")
+    (checkout / "jobs" / "train.py").write_text(script)
+    jobs = "../checkout/jobs"
+    match place:
+        case "another checkout":
+            folder = repository(tmp_path / "other")
+        case "no checkout":
+            (folder := tmp_path / "other").mkdir()
+        case "a folder around it":
+            folder, jobs = tmp_path, "checkout/jobs"
+        case "a link to it":
+            (folder := tmp_path / "other").mkdir()
+            (tmp_path / "link").symlink_to(checkout)
+            jobs = tmp_path / "link" / "jobs"
+    data = os.path.relpath(checkout / "jobs" / "data" / "input.txt", folder)
+    project = ran(checkout, "store", folder=folder, program=f"{jobs}/train.py", arguments=[data])
+    exp, recipe = project["run"], project.reproduce("run")
+    assert (exp.git.commit, exp.environment.root, exp.git.program) == (head(checkout), checkout, "jobs/train.py")
+    assert "+    value = settings.BASE + float(Path(sys.argv[2]).read_text())" in exp.diff
+    assert recipe.commands[-3:] == [
+        "mkdir ../elsewhere",
+        "cd ../elsewhere",
+        "../environment/bin/python ../reproduced/jobs/train.py store ../reproduced/jobs/data/input.txt",
+    ]
+    assert any(note.startswith(f"it ran in {folder}, outside of the checkout") for note in recipe.notes)
+    (new := tmp_path / "new").mkdir()
+    followed(recipe, new)
+    assert Project(new / "elsewhere" / "store", mode="r")["run"].metrics == exp.metrics == {"value": 1.25}
+
+
+def test_a_program_outside_of_the_checkout_is_an_obstacle(checkout, tmp_path):
+    program = tmp_path / "train.py"
+    program.write_text("import sys\n\nsys.path.insert(0, '.')\n" + SCRIPT)
+    for number, word in enumerate([program, "../../train.py"]):
+        recipe = ran(checkout, tmp_path / f"store{number}", program=word).reproduce("run")
+        assert recipe.obstacles == [f"its program {word} lies outside of the checkout"]
+        assert "exit 1" in str(recipe)
+
+
+@pytest.mark.parametrize(
+    ("command", "obstacle"),
+    [
+        ("python ../tool.py", True),
+        ("python -u -W error -Xdev /usr/share/tool.py", True),
+        ("python /usr/bin/tool", False),  # beside the interpreter
+        ("python -m tool", False),
+        ("python -Im tool /tmp/x", False),
+        ("tool /tmp/x", False),
+    ],
+)
+def test_only_the_program_of_a_command_has_to_be_in_the_checkout(tmp_path, command, obstacle):
+    recipe = strangers(tmp_path, environment={"executable": "/usr/bin/python"}, command=command).reproduce("run")
+    assert any("lies outside of the checkout" in each for each in recipe.obstacles) == obstacle
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ CHECKOUT = "reproduced"
 VENV = "../environment"
 """Beside the checkout, which stays as it was."""
 PYTHON = f"{VENV}/bin/python"
+ELSEWHERE = "../elsewhere"
+"""In the place of a working folder outside of the checkout."""
 
 
 @attrs.define(eq=False)
@@ -22,9 +24,10 @@ class Draft:
 
 
 def way(folder: str, path: str) -> str:
-    """Return the way from a folder to a path, both told from the top of the new checkout.
+    """Return the way from a folder to a path, both told from the top of the new checkout; it is never an option.
 
-    It begins at the root: the working folder of who reads the recipe must not get into it.
+    Both begin at the root on the way: the working folder of who reads the recipe must not get into it.
     """
     top = f"/brought/back/{CHECKOUT}"
-    return posixpath.relpath(posixpath.join(top, path), posixpath.join(top, folder))
+    found = posixpath.relpath(posixpath.join(top, path), posixpath.join(top, folder))
+    return f"./{found}" if found.startswith("-") else found

@@ -10,7 +10,7 @@ import attrs
 from lazytrack.journal.document import FAMILY
 from lazytrack.provenance import checkout, patch, probing, redact, script
 from lazytrack.provenance.checkout import Checkout
-from lazytrack.provenance.metadata import GitMetadata, LeftOut
+from lazytrack.provenance.metadata import SUBMODULE, GitMetadata, LeftOut
 from lazytrack.provenance.patch import Diff, Difference
 from lazytrack.provenance.program import Change, Git, Status
 
@@ -107,7 +107,8 @@ def _with_submodules(difference: Difference) -> Difference:
         inner = probing.ask(f"what git tells of {path}", lambda place=place: _ask_git(place))  # type: ignore[misc]
         if inner is not None and inner.dirty:
             digest = None if inner.difference is None else inner.difference.digest()
-            changed.append(LeftOut(path=probing.legible(redact.redact(path)), size=None, digest=digest))
+            name = probing.legible(redact.redact(path))
+            changed.append(LeftOut(path=name, size=None, digest=digest, kind=SUBMODULE))
     return attrs.evolve(difference, uncompared=[*difference.uncompared, *changed])
 
 
@@ -155,7 +156,13 @@ def _describe(place: Checkout, state: _State | None, folder: Folder, program: Pa
         folder=None if place.top is None else _way(place.top, Path(os.path.realpath(folder))),
         diff_digest=None if state is None or state.difference is None else state.difference.digest(),
         program=None if program is None or place.top is None else _below(place.top, program),
+        submodules=None if place.top is None else _commits_of_submodules(place.top),
     )
+
+
+def _commits_of_submodules(top: Path) -> dict[str, str] | None:
+    found = {probing.legible(redact.redact(path)): checkout.head(place)[0] for path, place in checkout.submodules(top)}
+    return {path: commit for path, commit in sorted(found.items()) if commit is not None} or None
 
 
 def _way(top: Path, folder: Path) -> str | None:

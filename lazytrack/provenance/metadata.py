@@ -105,6 +105,8 @@ class GitMetadata(Record):
     program
         The file that was run, relative to the checkout's top; None where no file of the checkout was, as for a module
         that is named by ``-m``, a notebook, or a program that was installed.
+    submodules
+        The commit that is checked out in each submodule whose files are there, by its path; None where there are none.
     """
 
     probes: ClassVar[str] = "git"
@@ -117,11 +119,15 @@ class GitMetadata(Record):
     folder: str | None = PRESENT
     diff_digest: str | None = PRESENT
     program: str | None = PRESENT
+    submodules: dict[str, str] | None = PRESENT
+
+
+SUBMODULE = "submodule"
 
 
 @attrs.frozen(kw_only=True)
 class LeftOut(Record):
-    """A file that is not in a patch of what is uncommitted.
+    """A file that is not in a patch of what is uncommitted; or what is no file, a repository of its own.
 
     Parameters
     ----------
@@ -132,11 +138,15 @@ class LeftOut(Record):
     digest
         SHA-256 of it in hexadecimal, of a submodule that of what differs in it; None where it is not known, as of a
         file that is too large to read.
+    kind
+        `SUBMODULE` of a submodule in which something is not committed; None of anything else. The path of any other
+        repository ends with a slash.
     """
 
     path: str
     size: int | None = None
     digest: str | None = None
+    kind: str | None = None
 
 
 @attrs.frozen(kw_only=True)

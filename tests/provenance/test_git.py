@@ -213,7 +213,7 @@ def test_changes_in_a_submodule_make_its_checkout_dirty_and_are_named(superproje
     found, diff = git.look(superproject)
     inner = git.uncommitted(superproject / "libs/inner")
     assert found.dirty
-    assert diff.left_out == [LeftOut(path="libs/inner", size=None, digest=inner.digest)]
+    assert diff.left_out == [LeftOut(path="libs/inner", size=None, digest=inner.digest, kind="submodule")]
     (superproject / "libs/inner/train.py").write_text("lr = 2\n")
     assert git.capture(superproject).diff_digest != found.diff_digest
     commit(superproject / "libs/inner", "more")
@@ -240,6 +240,17 @@ def test_another_commit_of_a_submodule_is_in_the_patch(superproject):
     assert diff.patch.count(b"Subproject commit") == 2
     assert run(inner, "rev-parse", "HEAD").encode() in diff.patch
     assert diff.left_out == []
+    assert git.capture(superproject).submodules == {"libs/inner": run(inner, "rev-parse", "HEAD")}
+
+
+def test_submodules_are_told_where_their_files_are_there(superproject, repo, tmp_path, no_git):
+    run(tmp_path, "clone", "--quiet", str(superproject), str(tmp_path / "bare of it"))
+    head = run(repo, "rev-parse", "HEAD")
+    for _ in ("git", "by hand"):
+        assert git.capture(superproject / "libs").submodules == {"libs/inner": head}
+        assert git.capture(tmp_path / "bare of it").submodules is None
+        assert git.capture(repo).submodules is None
+        no_git()
 
 
 # --- a program that is run from elsewhere ---

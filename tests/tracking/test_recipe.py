@@ -201,6 +201,84 @@ def test_only_the_program_of_a_command_has_to_be_in_the_checkout(tmp_path, comma
     assert any("lies outside of the checkout" in each for each in recipe.obstacles) == obstacle
 
 
+@pytest.fixture
+def with_submodule(checkout, tmp_path, monkeypatch):
+    """Have the settings in a submodule, which itself has one; git is told that submodules may be cloned from here."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    subprocess.run([*GIT, "config", "--global", "protocol.file.allow", "always"], check=True)
+    deep = repository(tmp_path / "deep", **{"more.py": "MORE = 0.5\n"})
+    lib = repository(tmp_path / "lib", **{"__init__.py": "from lib.deep.more import MORE\n\nBASE = 1.0 + MORE\n"})
+    (checkout / "jobs" / "settings.py").write_text("from lib import BASE\n")
+    for folder, source, path in ((lib, deep, "deep"), (checkout, lib, "jobs/lib")):
+        subprocess.run([*GIT, "submodule", "--quiet", "add", source, path], cwd=folder, check=True)
+        subprocess.run([*GIT, "commit", "-q", "-a", "-m", "a submodule"], cwd=folder, check=True)
+    subprocess.run([*GIT, "submodule", "--quiet", "update", "--init", "--recursive"], cwd=checkout, check=True)
+    return checkout
+
+
+@pytest.mark.parametrize("mode", ["clean", "changed", "moved"])
+def test_submodules_are_brought_back(with_submodule, tmp_path, mode):
+    if mode != "clean":
+        (with_submodule / "jobs" / "data" / "input.txt").write_text("0.75\n")
+        (with_submodule / "jobs" / "new.txt").write_text("new\n")
+    if mode == "moved":
+        lib = tmp_path / "lib"
+        (lib / "__init__.py").write_text("BASE = 4.0\n")
+        subprocess.run([*GIT, "commit", "-q", "-a", "-m", "four"], cwd=lib, check=True)
+        subprocess.run([*GIT, "pull", "-q"], cwd=with_submodule / "jobs" / "lib", check=True)
+    project = ran(with_submodule, tmp_path / "store")
+    exp, recipe = project["run"], project.reproduce("run")
+    assert exp.git.submodules == {"jobs/lib": head(tmp_path / "lib")}
+    assert "git submodule --quiet update --init --recursive" in recipe.commands
+    (new := tmp_path / "new").mkdir()
+    followed(recipe, new)
+    first, second = Project(tmp_path / "store", mode="r").experiments
+    assert first.metrics == second.metrics == {"value": {"clean": 1.75, "changed": 2.25, "moved": 4.75}[mode]}
+    assert (second.git.diff_digest, second.git.submodules) == (first.git.diff_digest, first.git.submodules)
+
+
+def test_what_is_not_committed_in_a_submodule_is_an_obstacle_that_says_so(with_submodule, tmp_path):
+    (with_submodule / "jobs" / "lib" / "__init__.py").write_text("BASE = 5.0\n")
+    repository(with_submodule / "inner")
+    recipe = ran(with_submodule, tmp_path / "store").reproduce("run")
+    assert recipe.obstacles == [
+        "inner/ was a repository of its own in the checkout, which is not kept",
+        "what was not committed in the submodule jobs/lib is not kept",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("remote", "source"),
+    [
+        ("../origin.git", "/home/origin.git"),
+        ("origin.git", "/home/x/origin.git"),
+        ("/srv/origin.git", "/srv/origin.git"),
+        ("file:///srv/origin.git", "file:///srv/origin.git"),
+        ("dana@example.org:origin.git", None),
+        ("example.org:../origin.git", None),
+        ("https://example.org/origin.git", None),
+    ],
+)
+def test_a_remote_on_the_machine_itself_is_told_from_its_root(tmp_path, remote, source):
+    git = {"commit": "a" * 40, "remote": remote, "dirty": False, "folder": "."}
+    recipe = strangers(tmp_path / "store", git=git, root="/home/x").reproduce("run")
+    assert recipe.commands[0] == f"git clone -- {source or remote} reproduced"
+    assert (f"its remote {source} is on the machine it ran on" in recipe.notes) == (source is not None)
+    assert recipe.obstacles == []
+    if not remote.startswith(("/", "file:")) and source is not None:
+        [obstacle] = strangers(tmp_path / "store", git=git, root="C:/x").reproduce("run").obstacles
+        assert obstacle == f"its remote {remote} is told from a folder that is not known"
+
+
+def test_a_relative_remote_is_followed(checkout, tmp_path):
+    subprocess.run([*GIT, "clone", "-q", "--bare", checkout, tmp_path / "o.git"], check=True)
+    subprocess.run([*GIT, "remote", "add", "origin", "../o.git"], cwd=checkout, check=True)
+    recipe = ran(checkout, tmp_path / "store").reproduce("run")
+    (new := tmp_path / "new").mkdir()
+    followed(recipe, new)
+    assert len(Project(tmp_path / "store", mode="r")) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["clean", "changed"])
 def test_the_commands_bring_the_run_back(checkout, tmp_path, mode):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lazytrack.provenance import checkout, git, probing, redact, script
-from lazytrack.provenance.metadata import LazytrackMetadata, LockFile
+from lazytrack.provenance import checkout, conda, git, probing, redact, script
+from lazytrack.provenance.metadata import CONDA, LazytrackMetadata, LockFile
 
 LONGEST_COMMAND = 16_384
 LONGEST_TEXT = 65_536
@@ -111,6 +111,8 @@ def _named(distribution: importlib.metadata.Distribution) -> tuple[str, str] | N
 
 
 def _source(distribution: importlib.metadata.Distribution) -> str | None:
+    if conda.folder() is not None and (distribution.read_text("INSTALLER") or "").strip() == CONDA:
+        return CONDA  # the folder it was built in, on another machine, is nowhere
     text = distribution.read_text("direct_url.json")
     if not text:
         return None
@@ -119,15 +121,6 @@ def _source(distribution: importlib.metadata.Distribution) -> str | None:
     if commit := said.get("vcs_info", {}).get("commit_id"):
         return f"{said['vcs_info']['vcs']}+{url}@{commit}"
     return f"{url} (editable)" if said.get("dir_info", {}).get("editable") else url
-
-
-def conda() -> list[tuple[str, str, str]] | None:
-    """Return name, version and build of each package of the conda environment, as its files are called."""
-    for prefix in (sys.prefix, os.environ.get("CONDA_PREFIX")):
-        if prefix and (folder := Path(prefix) / "conda-meta").is_dir():
-            parts = [path.stem.rsplit("-", 2) for path in folder.glob("*.json")]
-            return sorted((part[0], part[1], part[2]) for part in parts if len(part) == 3)  # noqa: PLR2004
-    return None
 
 
 # --- lock files ---
@@ -202,10 +195,11 @@ PROBES: dict[str, Callable[[], Any]] = {
     "git": lambda: git.capture(Path.cwd(), program=script.path()),
     "lazytrack": LazytrackMetadata,
     "sources": sources,
-    "conda": conda,
+    "conda": conda.packages,
     "lock_files": lock_files,
     "cuda": cuda,
     "blas": blas,
+    "conda_urls": conda.urls,
     "version": lambda: importlib.metadata.version("lazytrack"),
 }
 """By the field that each one fills; ``version`` is that of `LazytrackMetadata`."""

@@ -186,6 +186,9 @@ class LockFile(Record):
     text: str | None = None
 
 
+CONDA = "conda"
+
+
 @attrs.frozen(kw_only=True)
 class EnvironmentMetadata(Record):
     """What a process runs with.
@@ -207,7 +210,7 @@ class EnvironmentMetadata(Record):
     lazytrack
         The lazytrack that wrote this.
     sources
-        Of each package that came from no index, where it did come from: a folder, an archive or a repository.
+        Of each package that came from no index, where it did come from: a folder, an archive, a repository, or `CONDA`.
     conda
         Name, version and build of each package of the conda environment; None outside of any.
     lock_files
@@ -216,6 +219,9 @@ class EnvironmentMetadata(Record):
         The version that a loaded library was built for.
     blas
         Name and version of the linear algebra library that numpy was built with, if it is loaded.
+    conda_urls
+        What ``conda list --explicit`` says of the conda environment: where each package is from, in the order in which
+        they can be installed, without credentials; None outside of any.
     """
 
     probes: ClassVar[str] = "environment"
@@ -232,3 +238,4 @@ class EnvironmentMetadata(Record):
     lock_files: list[LockFile] | None = PRESENT
     cuda: str | None = PRESENT
     blas: str | None = PRESENT
+    conda_urls: list[str] | None = PRESENT

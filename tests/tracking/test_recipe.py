@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,79 @@ def test_a_relative_remote_is_followed(checkout, tmp_path):
     (new := tmp_path / "new").mkdir()
     followed(recipe, new)
     assert len(Project(tmp_path / "store", mode="r")) == 2
+
+
+CHANNEL = "https://conda.anaconda.org/conda-forge/linux-64"
+
+
+def conda_environment(folder, *files):
+    (folder / "conda-meta").mkdir(parents=True)
+    for file in files:
+        name, version, _ = file.rsplit("-", 2)
+        said = {"name": name, "version": version, "url": f"{CHANNEL}/{file}.conda", "depends": []}
+        (folder / "conda-meta" / f"{file}.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_a_conda_environment_is_made_anew_from_its_explicit_list(checkout, tmp_path):
+    python, attrs = ".".join(map(str, sys.version_info[:3])), version("attrs")
+    files = [f"attrs-{attrs}-pyh_0", "libgcc-13.2.0-h1_5", f"python-{python}-h1_0_cpython"]
+    folder = conda_environment(tmp_path / "conda", *files)
+    recipe = ran(checkout, tmp_path / "store", CONDA_PREFIX=str(folder)).reproduce("run")
+    lines = "\n".join(["@EXPLICIT", *(f"{CHANNEL}/{file}.conda" for file in files)])
+    at = recipe.commands.index(f"cat > ../conda.txt <<'END'\n{lines}\nEND")
+    assert recipe.commands[at + 1] == "conda create --quiet --yes --prefix ../environment --file ../conda.txt"
+    requirements = recipe.commands[at + 2].splitlines()
+    assert f"attrs=={attrs}" not in requirements, "conda brings it"
+    assert f"fsspec=={version('fsspec')}" in requirements
+    assert recipe.commands[at + 3].startswith("../environment/bin/python -m pip install")
+    assert not any("venv" in command for command in recipe.commands)
+    assert recipe.commands[-1].startswith("../../environment/bin/python train.py")
+    assert recipe.obstacles == []
+    subprocess.run(["sh", "-n"], input=str(recipe), text=True, check=True)
+
+
+CONDA = {
+    "conda": [["python", "3.11.7", "h1_0"], ["numpy", "1.26.4", "py_0"], ["x", "1", "0"]],
+    "conda_urls": [
+        f"{CHANNEL}/python-3.11.7-h1_0.conda",
+        f"{CHANNEL}/numpy-1.26.4-py_0.tar.bz2",
+        f"{CHANNEL}/x-1-0.conda",
+    ],
+    "packages": [["Numpy", "1.26.4"], ["torch", "2.1"], ["x", "2"], ["attrs", "25.3.0"]],
+    "sources": {"torch": "conda"},
+}
+
+
+def test_what_conda_brings_is_not_installed_from_an_index(tmp_path):
+    recipe = strangers(tmp_path, environment=CONDA).reproduce("run")
+    requirements = next(command for command in recipe.commands if "requirements" in command)
+    assert requirements.splitlines()[1:-1] == ["x==2", "attrs==25.3.0"], "a newer one than conda's was installed"
+    assert not any("environment/bin/python -m pip install --quiet --no-deps -- " in each for each in recipe.commands)
+
+
+@pytest.mark.parametrize(
+    ("changes", "obstacle"),
+    [
+        ({"conda_urls": CONDA["conda_urls"][1:]}, "where conda had these from is not known: python 3.11.7"),
+        ({"conda_urls": ["https://***@example.org/x-1-0.conda"]}, "whose credentials are not kept"),
+        ({"conda_urls": ["https://x/x-1-0.conda\nEND\ntouch PWNED"]}, "is no package of conda"),
+        ({"conda_urls": ["--file=/etc/passwd"]}, "is no package of conda"),
+    ],
+)
+def test_what_conda_cannot_bring_is_named(tmp_path, changes, obstacle):
+    recipe = strangers(tmp_path, environment=CONDA | changes).reproduce("run")
+    assert any(obstacle in each for each in recipe.obstacles)
+    assert not any("touch" in command or "passwd" in command for command in recipe.commands)
+
+
+@pytest.mark.parametrize("changes", [{"conda_urls": None}, {"python": "3.12.1"}])
+def test_without_conda_s_own_interpreter_or_its_urls_conda_is_a_note(tmp_path, changes):
+    recipe = strangers(tmp_path, environment=CONDA | changes).reproduce("run")
+    assert any("conda environment of 3 packages" in note for note in recipe.notes)
+    assert any(command.endswith("-m venv ../environment") for command in recipe.commands)
+    requirements = next(command for command in recipe.commands if "requirements" in command)
+    assert "torch==2.1" in requirements.splitlines()
 
 
 @pytest.mark.slow

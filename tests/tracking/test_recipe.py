@@ -378,6 +378,29 @@ def test_the_commands_bring_the_run_back(checkout, tmp_path, mode):
     assert (second.diff or "") == (first.diff or "")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["clean", "changed"])
+def test_the_best_model_of_the_demo_is_brought_back_with_the_same_metrics(tmp_path, mode):
+    demo = Path(__file__).parents[2] / "examples" / "compare_models.py"
+    checkout = repository(tmp_path / "demo", **{demo.name: demo.read_text(), ".gitignore": "__pycache__/\n"})
+    if mode == "changed":
+        (checkout / demo.name).write_text(demo.read_text().replace("n_estimators=80", "n_estimators=40"))
+    command = [sys.executable, demo.name, "runs"]
+    subprocess.run(
+        command, check=True, cwd=checkout, env={**os.environ, "LAZYTRACK_PROVENANCE": "1"}, capture_output=True
+    )
+    project = Project(checkout / "runs" / "project.json", mode="r")
+    [best] = project.best("auc", n=1)
+    (new := tmp_path / "new").mkdir()
+    followed(project.reproduce(best.slug), new)
+    again = Project(new / "reproduced" / "runs" / "project.json", mode="r")[best.short_slug]
+    assert again.metrics == best.metrics
+    assert again.parameters == best.parameters
+    assert [test.metrics for test in again.tests] == [test.metrics for test in best.tests]
+    assert (again.git.commit, again.git.diff_digest) == (best.git.commit, best.git.diff_digest)
+    assert bool(best.diff) == (mode == "changed")
+
+
 def test_who_logged_without_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv(capture.SWITCH, "0")
     project = Project(tmp_path / "store")

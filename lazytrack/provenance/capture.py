@@ -159,16 +159,17 @@ def take(folder: str) -> Snapshot:
     # Loaded by the thread that needs them: they take longer to load than a whole experiment to save.
     from pathlib import Path  # noqa: PLC0415
 
-    from lazytrack.provenance import environment, git, probing  # noqa: PLC0415
+    from lazytrack.provenance import environment, git, probing, script  # noqa: PLC0415
     from lazytrack.provenance.metadata import EnvironmentMetadata, PlatformMetadata  # noqa: PLC0415
 
     probing.give_up_after(DEADLINE_SECONDS)
-    found, diff = git.look(folder)
+    program = probing.ask("the program", script.path)
+    found, diff = git.look(folder, program=program)
     here = Path(folder)  # the program may have gone elsewhere since
     with_what = EnvironmentMetadata(
         git=found,
-        root=probing.ask("the root", lambda: environment.root(here)),
-        lock_files=probing.ask("the lock files", lambda: environment.lock_files(here)),
+        root=probing.ask("the root", lambda: environment.root(here, program)),
+        lock_files=probing.ask("the lock files", lambda: environment.lock_files(here, program)),
     )
     return Snapshot(platform=PlatformMetadata(), environment=with_what, diff=diff)
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import attrs
 
+from lazytrack import naming
+from lazytrack.errors import UnsafePathError
+
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 _REFERENCE = re.compile(r"ref: *(refs/\S+)")
 _BRANCHES = "refs/heads/"
@@ -48,6 +51,47 @@ def find(folder: str | os.PathLike[str]) -> Checkout | None:
         if _is_git_dir(place):
             return Checkout(top=None, git_dir=place, common_dir=_common_dir(place))
     return None
+
+
+def find_of_code(folder: str | os.PathLike[str], program: Path | None) -> Checkout | None:
+    """Return the checkout that tells which code a process runs: its program's, or else its working folder's.
+
+    A program in a submodule of the working folder's checkout is a part of that one.
+
+    Parameters
+    ----------
+    folder
+        The working folder.
+    program
+        The file; None where no file of the user's is the program.
+    """
+    here = find(folder)
+    own = None if program is None else find(program.parent)
+    if own is None or own.top is None or (here is not None and here.top is not None and _holds(here.top, own.top)):
+        return here
+    return own
+
+
+def _holds(top: Path, inner: Path) -> bool:
+    """Tell whether `inner` is the top of the checkout at `top`, or of a submodule of it, or of one of those."""
+    return top == inner or any(
+        found.top is not None and inner.is_relative_to(found.top) and _holds(found.top, inner)
+        for _, found in submodules(top)
+    )
+
+
+def submodules(top: Path) -> Iterator[tuple[str, Checkout]]:
+    """Find the submodules of the checkout at `top` whose files are there, with their paths below it."""
+    for key, path in settings(top / ".gitmodules").items():
+        if not (key.startswith("submodule.") and key.endswith(".path")):
+            continue
+        try:
+            naming.check_inside(path)
+        except UnsafePathError:
+            continue
+        found = find(top / path)
+        if found is not None and found.top == top / path:  # no link that leads elsewhere
+            yield path, found
 
 
 def _git_dir(path: Path) -> Path | None:

@@ -8,7 +8,7 @@ import attrs
 
 from lazytrack.provenance.metadata import EnvironmentMetadata, LockFile, PlatformMetadata
 
-_NOT_COMPARED = {"packages", "sources", "conda", "lock_files", "git", "lazytrack"}
+_NOT_COMPARED = {"packages", "sources", "conda", "conda_urls", "lock_files", "git", "lazytrack"}
 """Fields of an environment that are compared in a way of their own."""
 _SHOWN = 12
 """Digits of a commit or a digest that people look at."""

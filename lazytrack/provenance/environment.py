@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lazytrack.provenance import git, probing, redact
-from lazytrack.provenance.metadata import LazytrackMetadata, LockFile
+from lazytrack.provenance import checkout, conda, git, probing, redact, script
+from lazytrack.provenance.metadata import CONDA, LazytrackMetadata, LockFile
 
 LONGEST_COMMAND = 16_384
 LONGEST_TEXT = 65_536
@@ -45,10 +45,21 @@ def command() -> str | None:
     return line if len(line) <= LONGEST_COMMAND else line[: LONGEST_COMMAND - 1] + "…"
 
 
-def root(folder: Path | None = None) -> Path:
-    """Return the top of the checkout that `folder` lies in; elsewhere `folder`, which is by default the working one."""
-    here = Path.cwd() if folder is None else folder
-    return git.top(here) or here
+def root(folder: Path | None = None, program: Path | None = None) -> Path:
+    """Return the top of the checkout that tells which code runs; the working folder where there is none.
+
+    Parameters
+    ----------
+    folder, program
+        The working folder and the file that is run; by default what they are now.
+    """
+    folder, program = _place(folder, program)
+    found = checkout.find_of_code(folder, program)
+    return folder if found is None or found.top is None else found.top
+
+
+def _place(folder: Path | None, program: Path | None) -> tuple[Path, Path | None]:
+    return (Path.cwd(), script.path()) if folder is None else (folder, program)
 
 
 # --- packages ---
@@ -100,6 +111,8 @@ def _named(distribution: importlib.metadata.Distribution) -> tuple[str, str] | N
 
 
 def _source(distribution: importlib.metadata.Distribution) -> str | None:
+    if conda.folder() is not None and (distribution.read_text("INSTALLER") or "").strip() == CONDA:
+        return CONDA  # the folder it was built in, on another machine, is nowhere
     text = distribution.read_text("direct_url.json")
     if not text:
         return None
@@ -110,22 +123,22 @@ def _source(distribution: importlib.metadata.Distribution) -> str | None:
     return f"{url} (editable)" if said.get("dir_info", {}).get("editable") else url
 
 
-def conda() -> list[tuple[str, str, str]] | None:
-    """Return name, version and build of each package of the conda environment, as its files are called."""
-    for prefix in (sys.prefix, os.environ.get("CONDA_PREFIX")):
-        if prefix and (folder := Path(prefix) / "conda-meta").is_dir():
-            parts = [path.stem.rsplit("-", 2) for path in folder.glob("*.json")]
-            return sorted((part[0], part[1], part[2]) for part in parts if len(part) == 3)  # noqa: PLR2004
-    return None
-
-
 # --- lock files ---
 
 
-def lock_files(folder: Path | None = None) -> list[LockFile]:
-    """Return the lock files of the folders from `folder`, by default the working folder, up to the root."""
-    here = Path(os.path.realpath(Path.cwd() if folder is None else folder))
-    top = Path(os.path.realpath(root(here)))
+def lock_files(folder: Path | None = None, program: Path | None = None) -> list[LockFile]:
+    """Return the lock files of the folders from the working folder up to the root, or else from the program's.
+
+    Parameters
+    ----------
+    folder, program
+        See `root`.
+    """
+    folder, program = _place(folder, program)
+    top = Path(os.path.realpath(root(folder, program)))
+    here = Path(os.path.realpath(folder))
+    if not here.is_relative_to(top) and program is not None:
+        here = program.parent
     folders = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
     found = (_locks_in(folder, top) for folder in folders)
     return sorted((lock for locks in found for lock in locks), key=lambda lock: lock.name)
@@ -179,13 +192,14 @@ PROBES: dict[str, Callable[[], Any]] = {
     "command": command,
     "root": root,
     "packages": packages,
-    "git": lambda: git.capture(Path.cwd()),
+    "git": lambda: git.capture(Path.cwd(), program=script.path()),
     "lazytrack": LazytrackMetadata,
     "sources": sources,
-    "conda": conda,
+    "conda": conda.packages,
     "lock_files": lock_files,
     "cuda": cuda,
     "blas": blas,
+    "conda_urls": conda.urls,
     "version": lambda: importlib.metadata.version("lazytrack"),
 }
 """By the field that each one fills; ``version`` is that of `LazytrackMetadata`."""

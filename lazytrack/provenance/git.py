@@ -1,18 +1,16 @@
-"""The git checkout a process works in: which commit, from where, and what is not committed."""
+"""The git checkout that a process runs from: which commit, from where, and what is not committed."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from lazytrack import naming
-from lazytrack.errors import UnsafePathError
 from lazytrack.journal.document import FAMILY
-from lazytrack.provenance import checkout, patch, probing, redact
+from lazytrack.provenance import checkout, patch, probing, redact, script
 from lazytrack.provenance.checkout import Checkout
-from lazytrack.provenance.metadata import GitMetadata, LeftOut
+from lazytrack.provenance.metadata import SUBMODULE, GitMetadata, LeftOut
 from lazytrack.provenance.patch import Diff, Difference
 from lazytrack.provenance.program import Change, Git, Status
 
@@ -23,22 +21,16 @@ _HEAD_START = f'{{"format":"{FAMILY}'.encode()
 
 def present(names: Iterable[str]) -> dict[str, Any]:
     """Return these fields of `GitMetadata` as they are here and now, all None outside of a checkout."""
-    found = capture(Path())
+    found = capture(Path(), program=script.path())
     return {name: None if found is None else getattr(found, name) for name in names}
 
 
-def top(folder: Folder) -> Path | None:
-    """Return the topmost folder of the checkout that `folder` lies in; None outside of any."""
-    found = checkout.find(folder)
-    return None if found is None else found.top
-
-
-def capture(folder: Folder) -> GitMetadata | None:
-    """Return the state of the checkout that `folder` lies in; None outside of any.
+def capture(folder: Folder, *, program: Path | None = None) -> GitMetadata | None:
+    """Return the state of the checkout that `folder` lies in, or `program`; None outside of any.
 
     Where there is no git, or it refuses, that is what the checkout's files tell.
     """
-    return look(folder, max_bytes=None)[0]
+    return look(folder, program=program, max_bytes=None)[0]
 
 
 def uncommitted(folder: Folder, *, max_bytes: int = patch.MAX_BYTES) -> Diff | None:
@@ -55,13 +47,21 @@ def uncommitted(folder: Folder, *, max_bytes: int = patch.MAX_BYTES) -> Diff | N
     return look(folder, max_bytes=max_bytes)[1]
 
 
-def look(folder: Folder, *, max_bytes: int | None = patch.MAX_BYTES) -> tuple[GitMetadata | None, Diff | None]:
-    """Return what `capture` and `uncommitted` do, and ask git only once; the latter is None with no `max_bytes`."""
-    place = probing.ask("the git checkout", lambda: checkout.find(folder))
+def look(
+    folder: Folder, *, program: Path | None = None, max_bytes: int | None = patch.MAX_BYTES
+) -> tuple[GitMetadata | None, Diff | None]:
+    """Return what `capture` and `uncommitted` do, and ask git only once; the latter is None with no `max_bytes`.
+
+    Parameters
+    ----------
+    program
+        The file that is run, where that says which checkout is meant: see `checkout.find_of_code`.
+    """
+    place = probing.ask("the git checkout", lambda: checkout.find_of_code(folder, program))
     if place is None:
         return None, None
     state = probing.ask("what git tells", lambda: _ask_git(place))
-    found = probing.ask("the checkout's state", lambda: _describe(place, state, folder))
+    found = probing.ask("the checkout's state", lambda: _describe(place, state, folder, program))
     if state is None or state.difference is None or max_bytes is None:
         return found, None
     difference, length = state.difference, max_bytes
@@ -103,26 +103,13 @@ def _ask_git(place: Checkout) -> _State:
 def _with_submodules(difference: Difference) -> Difference:
     """Add the submodules in which something differs, each with the digest of that."""
     changed = []
-    for path, place in _submodules(difference.top):
+    for path, place in checkout.submodules(difference.top):
         inner = probing.ask(f"what git tells of {path}", lambda place=place: _ask_git(place))  # type: ignore[misc]
         if inner is not None and inner.dirty:
             digest = None if inner.difference is None else inner.difference.digest()
-            changed.append(LeftOut(path=probing.legible(redact.redact(path)), size=None, digest=digest))
+            name = probing.legible(redact.redact(path))
+            changed.append(LeftOut(path=name, size=None, digest=digest, kind=SUBMODULE))
     return attrs.evolve(difference, uncompared=[*difference.uncompared, *changed])
-
-
-def _submodules(top: Path) -> Iterator[tuple[str, Checkout]]:
-    """Find the submodules whose files are there."""
-    for key, path in checkout.settings(top / ".gitmodules").items():
-        if not (key.startswith("submodule.") and key.endswith(".path")):
-            continue
-        try:
-            naming.check_inside(path)
-        except UnsafePathError:
-            continue
-        found = checkout.find(top / path)
-        if found is not None and found.top == top / path:  # no link that leads elsewhere
-            yield path, found
 
 
 def _without_stores(top: Path, changes: Iterable[Change]) -> list[Change]:
@@ -154,19 +141,36 @@ def _is_head(path: Path) -> bool:
         return False
 
 
-def _describe(place: Checkout, state: _State | None, folder: Folder) -> GitMetadata:
+def _describe(place: Checkout, state: _State | None, folder: Folder, program: Path | None) -> GitMetadata:
     if state is None:
         commit, branch = checkout.head(place)
         settings = checkout.settings(place.common_dir / "config")
     else:
         commit, branch, settings = state.status.commit, state.status.branch, state.settings
     remote = checkout.remote_url(settings, branch)
-    here = Path(os.path.realpath(folder))
     return GitMetadata(
         commit=commit,
         remote=None if remote is None else probing.legible(redact.redact_url(remote)),
         branch=None if branch is None else probing.legible(redact.redact(branch)),
         dirty=None if state is None else state.dirty,
-        folder=None if place.top is None else probing.legible(here.relative_to(place.top).as_posix()),
+        folder=None if place.top is None else _way(place.top, Path(os.path.realpath(folder))),
         diff_digest=None if state is None or state.difference is None else state.difference.digest(),
+        program=None if program is None or place.top is None else _below(place.top, program),
+        submodules=None if place.top is None else _commits_of_submodules(place.top),
     )
+
+
+def _commits_of_submodules(top: Path) -> dict[str, str] | None:
+    found = {probing.legible(redact.redact(path)): checkout.head(place)[0] for path, place in checkout.submodules(top)}
+    return {path: commit for path, commit in sorted(found.items()) if commit is not None} or None
+
+
+def _way(top: Path, folder: Path) -> str | None:
+    """Return the way from the top to a folder; None where there is none, as to another drive."""
+    return probing.ask("the way to the working folder", lambda: Path(os.path.relpath(folder, top)).as_posix())
+
+
+def _below(top: Path, file: Path) -> str | None:
+    if not file.is_relative_to(top) or file.is_relative_to(top / ".git"):
+        return None
+    return probing.legible(redact.redact(file.relative_to(top).as_posix()))

@@ -81,7 +81,9 @@ class PlatformMetadata(Record):
 
 @attrs.frozen(kw_only=True)
 class GitMetadata(Record):
-    """The state of a git checkout. Where one field is given, the others are not captured: they may be of another.
+    """The state of the git checkout that a process runs from: of its program, or else of its working folder.
+
+    Where one field is given, the others are not captured: they may be of another.
 
     Parameters
     ----------
@@ -95,10 +97,16 @@ class GitMetadata(Record):
         Whether anything differs from the commit, new files included that git does not ignore. A store of lazytrack
         that lies in the checkout does not count.
     folder
-        Of the process, relative to the checkout's top: ``.`` at the top.
+        The working folder of the process, relative to the checkout's top: ``.`` at the top. It begins with ``..`` where
+        a program of the checkout was run from elsewhere.
     diff_digest
         SHA-256 of what differs, in hexadecimal: the same for the same changes to the same commit. None where
         nothing does.
+    program
+        The file that was run, relative to the checkout's top; None where no file of the checkout was, as for a module
+        that is named by ``-m``, a notebook, or a program that was installed.
+    submodules
+        The commit that is checked out in each submodule whose files are there, by its path; None where there are none.
     """
 
     probes: ClassVar[str] = "git"
@@ -110,11 +118,16 @@ class GitMetadata(Record):
     dirty: bool | None = PRESENT
     folder: str | None = PRESENT
     diff_digest: str | None = PRESENT
+    program: str | None = PRESENT
+    submodules: dict[str, str] | None = PRESENT
+
+
+SUBMODULE = "submodule"
 
 
 @attrs.frozen(kw_only=True)
 class LeftOut(Record):
-    """A file that is not in a patch of what is uncommitted.
+    """A file that is not in a patch of what is uncommitted; or what is no file, a repository of its own.
 
     Parameters
     ----------
@@ -125,11 +138,15 @@ class LeftOut(Record):
     digest
         SHA-256 of it in hexadecimal, of a submodule that of what differs in it; None where it is not known, as of a
         file that is too large to read.
+    kind
+        `SUBMODULE` of a submodule in which something is not committed; None of anything else. The path of any other
+        repository ends with a slash.
     """
 
     path: str
     size: int | None = None
     digest: str | None = None
+    kind: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -169,6 +186,9 @@ class LockFile(Record):
     text: str | None = None
 
 
+CONDA = "conda"
+
+
 @attrs.frozen(kw_only=True)
 class EnvironmentMetadata(Record):
     """What a process runs with.
@@ -182,7 +202,7 @@ class EnvironmentMetadata(Record):
     command
         The process's command line as a shell takes it, without secrets.
     root
-        The top of the git checkout it works in; elsewhere the working folder.
+        The top of the git checkout it runs from; elsewhere the working folder.
     packages
         Name and version of each that is installed, by normalised name.
     git
@@ -190,15 +210,18 @@ class EnvironmentMetadata(Record):
     lazytrack
         The lazytrack that wrote this.
     sources
-        Of each package that came from no index, where it did come from: a folder, an archive or a repository.
+        Of each package that came from no index, where it did come from: a folder, an archive, a repository, or `CONDA`.
     conda
         Name, version and build of each package of the conda environment; None outside of any.
     lock_files
-        Those in the folders from the working folder up to the root.
+        Those in the folders from the working folder up to the root, or, where that lies elsewhere, from the program's.
     cuda
         The version that a loaded library was built for.
     blas
         Name and version of the linear algebra library that numpy was built with, if it is loaded.
+    conda_urls
+        What ``conda list --explicit`` says of the conda environment: where each package is from, in the order in which
+        they can be installed, without credentials; None outside of any.
     """
 
     probes: ClassVar[str] = "environment"
@@ -215,3 +238,4 @@ class EnvironmentMetadata(Record):
     lock_files: list[LockFile] | None = PRESENT
     cuda: str | None = PRESENT
     blas: str | None = PRESENT
+    conda_urls: list[str] | None = PRESENT

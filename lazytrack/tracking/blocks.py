@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack import codec, naming
 from lazytrack.errors import FormatError, StoreWarning
-from lazytrack.series import HEARTBEATS
+from lazytrack.series import HEARTBEATS, SERIES, WRITERS
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.logged import MISSING, STEPS
+from lazytrack.tracking.origins import DIFF, ORIGIN
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.placed import Placed
 
@@ -39,7 +40,8 @@ class Blocks(Placed):
 
         Its record, in `steps`, has when it began and ended, the traceback if it raised, what was logged meanwhile by
         this thread, the machine and the environment. Blocks may be nested. The next save writes it; one that is
-        running when that happens is heard of by the experiment's autosave.
+        running when that happens is heard of by the experiment's autosave, or else by each save that writes something.
+        Leaving the program with code 0, or none, in it completes it.
 
         Parameters
         ----------
@@ -95,7 +97,14 @@ class Blocks(Placed):
                 except FormatError as error:
                     warnings.warn(f"the {kind} of step {key!r} of {self.slug}: {error}", StoreWarning, stacklevel=3)
         beat = self._owner._journal.get(self.slug, f"{HEARTBEATS}{whole.pop('writer', None)}")
+        if beat is None and whole.get("end_time") is None:
+            beat = self._last_save()
         return StepInfo.from_json_dict(whole | ({} if beat is None else {"heartbeat": beat}))
+
+    def _last_save(self) -> str | None:
+        """Return when it was saved last: the sign of life of a process that does not save by itself."""
+        at = self._owner._journal.times(self.slug).get("last_updated")
+        return None if at is None else naming.iso(naming.logical_to_time(at))
 
     def _current(self, field: str) -> Any:
         if not field.startswith(STEPS):
@@ -122,7 +131,7 @@ class Blocks(Placed):
 
     def _tell_block(self, field: str) -> None:
         block = self._running_block()
-        if block is not None and not field.startswith((STEPS, *_OF_THE_STORE)):
+        if block is not None and field not in _OF_A_SAVE and not field.startswith(_OF_THE_STORE):
             block._logged[field] = None
 
     def _running_block(self) -> "StepBlock | None":
@@ -214,7 +223,7 @@ class StepBlock:
                 return
             experiment._ledger.note(STEPS + self.key)
             self._record["end_time"] = naming.iso(naming.now())
-            if error is not None:
+            if error is not None and is_failure(error):
                 self._record["error"] = told(error)
 
     @property
@@ -272,7 +281,15 @@ class StepBlock:
         return f"StepBlock({self.name!r})"
 
 
-_OF_THE_STORE = ("series.", "writers.", "heartbeats.", "platform", "environment", "last_updated")
+_OF_THE_STORE = (STEPS, SERIES, WRITERS, HEARTBEATS)
+_OF_A_SAVE = frozenset({*ORIGIN, f"artifacts.{DIFF}", "last_updated"})
+"""What a save notes by itself."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Tell whether what ended a block is a failure: leaving the program with code 0, or none, is not."""
+    code = error.code if isinstance(error, SystemExit) else 1
+    return code is not None and not (isinstance(code, int) and code == 0)
 
 
 def told(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from lazytrack.tracking.autosave import what_ended_the_process
-from lazytrack.tracking.blocks import Blocks, told
+from lazytrack.tracking.blocks import Blocks, is_failure, told
 from lazytrack.tracking.companions import Companions
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owner import Owner
@@ -89,7 +89,7 @@ class Running(Blocks):
         """Note how it ended, unless that was said already, or is for another process to say."""
         if self._said == "stopped" or self._is_superseded():
             return
-        if error is not None and not (isinstance(error, SystemExit) and error.code in {None, 0}):
+        if error is not None and is_failure(error):
             self.status = "failed"
             self._scalars["error"] = told(error)
         elif self._said is None and not self._is_attached and (self._is_joined or self.status == "running"):

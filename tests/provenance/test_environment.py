@@ -14,7 +14,7 @@ import pytest
 
 import lazytrack
 from lazytrack import codec
-from lazytrack.provenance import environment, redact
+from lazytrack.provenance import environment, redact, script
 from lazytrack.provenance.metadata import EnvironmentMetadata, GitMetadata, LazytrackMetadata, LockFile
 
 FIELDS = [
@@ -30,6 +30,7 @@ FIELDS = [
     "lock_files",
     "cuda",
     "blas",
+    "conda_urls",
 ]
 
 
@@ -149,6 +150,23 @@ def test_the_root_is_the_top_of_the_checkout(here, monkeypatch):
     assert (found.root, found.git.folder, found.git.branch) == (here, "a/b", "main")
 
 
+def test_the_root_and_the_lock_files_are_those_of_the_program_s_checkout(here, tmp_path, monkeypatch):
+    (jobs := tmp_path / "code" / "jobs").mkdir(parents=True)
+    checkout(tmp_path / "code")
+    for folder in (here, jobs, tmp_path / "code"):
+        (folder / "uv.lock").write_text("x\n")
+    monkeypatch.setattr(script, "path", lambda: jobs / "train.py")
+    found = EnvironmentMetadata()
+    assert (found.root, found.git.folder, found.git.program) == (tmp_path / "code", "../work", "jobs/train.py")
+    assert [lock.name for lock in found.lock_files] == ["jobs/uv.lock", "uv.lock"]
+    assert GitMetadata() == found.git
+    monkeypatch.chdir(tmp_path / "code")
+    assert [lock.name for lock in EnvironmentMetadata().lock_files] == ["uv.lock"]
+    monkeypatch.setattr(script, "path", lambda: None)
+    monkeypatch.chdir(here)
+    assert (EnvironmentMetadata().root, EnvironmentMetadata().git) == (here, None)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
 def test_a_folder_whose_name_is_no_unicode_can_be_stored(here, monkeypatch):
     folder = here / os.fsdecode(b"caf\xe9")
@@ -233,6 +251,63 @@ def test_packages_of_a_conda_environment_are_known_by_its_files(tmp_path, monkey
     monkeypatch.setenv("CONDA_PREFIX", str(tmp_path / "conda"))
     expected = [("ca-certificates", "2026.1", "h1_0"), ("python", "3.12.1", "hab00c5b_1_cpython")]
     assert EnvironmentMetadata().conda == expected
+
+
+@pytest.fixture
+def conda_package(tmp_path, monkeypatch):
+    """Be in a conda environment; what is returned puts a package in it."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "conda"))
+    (meta := tmp_path / "conda" / "conda-meta").mkdir(parents=True)
+
+    def put(name, version="1.0", build="h1_0", **said):
+        url = f"https://conda.anaconda.org/conda-forge/linux-64/{name}-{version}-{build}.conda"
+        said = {"name": name, "version": version, "build": build, "url": url, "depends": []} | said
+        (meta / f"{name}-{version}-{build}.json").write_text(json.dumps(said))
+        return said["url"]
+
+    return put
+
+
+def test_the_explicit_list_of_conda_names_each_url_after_those_it_needs(conda_package):
+    numpy = conda_package("numpy", "1.26.4", "py312heda63a1_0", depends=["python >=3.12,<3.13.0a0", "openblas"])
+    pip = conda_package("pip", "24.0", "pyhd8ed1ab_0", depends=["python >=3.7"])
+    python = conda_package("python", "3.12.1", "hab00c5b_1_cpython", depends=["pip", "_libgcc_mutex", "not here 1.*"])
+    mutex = conda_package("_libgcc_mutex", "0.1", "conda_forge")
+    openblas = conda_package("openblas", depends=None)
+    conda_package("by-hand", url="")
+    conda_package("unknown", url="<unknown>/x-1-0.tar.bz2", depends=[5, ""])
+    found = EnvironmentMetadata()
+    assert found.conda_urls == [mutex, pip, python, openblas, numpy]
+    assert len(found.conda) == 7
+
+
+def test_the_explicit_list_of_conda_has_no_credentials(conda_package):
+    rest = "team/linux-64/churn-1.0-h1_0.conda"
+    conda_package("a", url=f"https://conda.anaconda.org/t/da-0123456789ab-cdef/{rest}")
+    conda_package("b", url=f"https://dana:t0ken@example.org/conda/t/da-0123456789ab-cdef/{rest}")
+    conda_package("c", url=f"https://example.org/{rest}?token=ghp_0123456789abcdefghijklmnopqrstuvwxyz")
+    assert EnvironmentMetadata().conda_urls == [
+        f"https://conda.anaconda.org/{rest}",
+        f"https://example.org/conda/{rest}",
+        f"https://example.org/{rest}?token=***",
+    ]
+
+
+def test_a_package_file_of_conda_that_cannot_be_read_hides_no_other(conda_package, tmp_path):
+    url = conda_package("good")
+    for number, text in enumerate(["", "[]", "{", '{"name": 5}', '{"name": "x", "url": 5, "depends": 5}']):
+        (tmp_path / "conda" / "conda-meta" / f"bad-{number}-0.json").write_text(text)
+    assert EnvironmentMetadata().conda_urls == [url]
+
+
+def test_what_conda_installed_does_not_tell_the_folder_it_was_built_in(conda_package, site, tmp_path):
+    built = {"url": "file:///home/conda/feedstock_root/build_artifacts/numpy_17/work", "dir_info": {}}
+    site("numpy", "1.26.4", direct_url=built)
+    site("mine", "0.1", direct_url={"url": "file:///home/dana/mine", "dir_info": {}})
+    site("plain", "1.0")
+    for name, installer in (("numpy-1.26.4", "conda\n"), ("mine-0.1", "pip\n")):
+        (tmp_path / "site" / f"{name}.dist-info" / "INSTALLER").write_text(installer)
+    assert EnvironmentMetadata().sources == {"mine": "file:///home/dana/mine", "numpy": "conda"}
 
 
 # --- lock files ---

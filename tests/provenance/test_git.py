@@ -213,7 +213,7 @@ def test_changes_in_a_submodule_make_its_checkout_dirty_and_are_named(superproje
     found, diff = git.look(superproject)
     inner = git.uncommitted(superproject / "libs/inner")
     assert found.dirty
-    assert diff.left_out == [LeftOut(path="libs/inner", size=None, digest=inner.digest)]
+    assert diff.left_out == [LeftOut(path="libs/inner", size=None, digest=inner.digest, kind="submodule")]
     (superproject / "libs/inner/train.py").write_text("lr = 2\n")
     assert git.capture(superproject).diff_digest != found.diff_digest
     commit(superproject / "libs/inner", "more")
@@ -240,6 +240,63 @@ def test_another_commit_of_a_submodule_is_in_the_patch(superproject):
     assert diff.patch.count(b"Subproject commit") == 2
     assert run(inner, "rev-parse", "HEAD").encode() in diff.patch
     assert diff.left_out == []
+    assert git.capture(superproject).submodules == {"libs/inner": run(inner, "rev-parse", "HEAD")}
+
+
+def test_submodules_are_told_where_their_files_are_there(superproject, repo, tmp_path, no_git):
+    run(tmp_path, "clone", "--quiet", str(superproject), str(tmp_path / "bare of it"))
+    head = run(repo, "rev-parse", "HEAD")
+    for _ in ("git", "by hand"):
+        assert git.capture(superproject / "libs").submodules == {"libs/inner": head}
+        assert git.capture(tmp_path / "bare of it").submodules is None
+        assert git.capture(repo).submodules is None
+        no_git()
+
+
+# --- a program that is run from elsewhere ---
+
+
+def test_the_checkout_is_the_program_s(repo, tmp_path, no_git):
+    other = empty_repository(tmp_path / "other")
+    run(repo, "remote", "add", "origin", "https://example.org/repo.git")
+    (repo / "train.py").write_text("lr = 0.2\n")
+    head = run(repo, "rev-parse", "HEAD")
+    for folder, way in ((other, "../other"), (tmp_path, ".."), (repo / "sub", "sub"), (tmp_path / "gone", "../gone")):
+        found, diff = git.look(folder, program=repo / "train.py")
+        assert (found.commit, found.remote) == (head, "https://example.org/repo.git")
+        assert (found.folder, found.program, found.dirty) == (way, "train.py", True)
+        assert b"+lr = 0.2" in diff.patch
+    no_git()
+    found = git.capture(other, program=repo / "train.py")
+    assert (found.commit, found.folder, found.program, found.dirty) == (head, "../other", "train.py", None)
+
+
+def test_where_the_program_is_in_no_checkout_the_working_folder_counts(repo, tmp_path):
+    for file in (None, tmp_path / "tool.py", repo / ".git" / "hooks" / "pre-commit"):
+        assert git.look(repo / "sub", program=file) == git.look(repo / "sub")
+
+
+def test_a_program_in_a_worktree_is_of_that(repo, tmp_path):
+    run(repo, "worktree", "add", "--quiet", "-b", "idea", str(tmp_path / "tree"))
+    found = git.capture(repo, program=tmp_path / "tree" / "train.py")
+    assert (found.branch, found.folder, found.program) == ("idea", "../repo", "train.py")
+
+
+def test_a_program_in_a_submodule_is_part_of_the_checkout_it_is_run_from(superproject, repo):
+    inner = superproject / "libs/inner"
+    whole = run(superproject, "rev-parse", "HEAD")
+    found = git.capture(superproject / "libs", program=inner / "train.py")
+    assert (found.commit, found.folder, found.program) == (whole, "libs", "libs/inner/train.py")
+    found = git.capture(inner, program=superproject / "run.py")
+    assert (found.commit, found.folder, found.program) == (whole, "libs/inner", "run.py")
+    found = git.capture(inner / "sub", program=inner / "train.py")
+    assert (found.commit, found.folder, found.program) == (run(repo, "rev-parse", "HEAD"), "sub", "train.py")
+
+
+def test_a_repository_in_the_checkout_that_is_no_submodule_is_not_part_of_it(repo):
+    inner = empty_repository(repo / "inner")
+    found = git.capture(repo, program=inner / "train.py")
+    assert (found.branch, found.commit, found.folder, found.program) == ("main", None, "..", "train.py")
 
 
 # --- no git, and git that refuses ---

@@ -11,6 +11,7 @@ import pytest
 
 from lazytrack import Experiment, Project, naming
 from lazytrack.errors import ReadOnlyError, StoreWarning
+from lazytrack.provenance import capture
 from lazytrack.step_info import StepInfo, StepState
 
 
@@ -67,6 +68,38 @@ def test_what_it_logged_is_told_by_block(project):
     assert steps["later"].logged == ["metrics.loss"]
     assert (steps["outer"].parent, steps["inner"].parent) == (None, "outer")
     assert [step.step_name for step in project["run"].steps] == ["outer", "inner", "later"]
+
+
+def test_what_a_save_brings_into_the_record_is_not_what_the_block_logged(project, tmp_path, monkeypatch):
+    git = ["git", "-c", "user.email=dana@example.org", "-c", "user.name=dana", "-C", tmp_path]
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / "train.py").write_text("lr = 0.1\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "one"], check=True)
+    (tmp_path / "train.py").write_text("lr = 0.2\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(capture.SWITCH, "1")
+    monkeypatch.setattr(capture, "_capture", None)
+    monkeypatch.setattr(capture, "PATIENCE_SECONDS", 60)
+    with project.log("run") as exp, exp.step("train") as step:
+        exp._beat()
+        exp.log_metric("loss", 1, step=0)
+        project.save()
+        exp.tag("seen")
+        exp.diff  # noqa: B018
+    assert exp.diff
+    assert step.info.logged == ["metrics.loss", "tags.seen"]
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [(0, "completed"), (None, "completed"), (False, "completed"), (1, "failed"), ("no data", "failed"), ([], "failed")],
+)
+def test_a_block_that_leaves_the_program_ends_as_its_experiment_does(project, code, state):
+    with pytest.raises(SystemExit), project.log("run") as exp, exp.step("train"):
+        sys.exit(code)
+    [found] = saved(project)
+    assert (found.state.value, Project(project.fpath, mode="r")["run"].status) == (state, state)
 
 
 def test_a_block_that_raises_has_failed_with_its_traceback_and_the_exception_goes_on(project):
@@ -177,6 +210,22 @@ def test_a_killed_process_is_told_from_a_running_one(tmp_path, monkeypatch):
     monkeypatch.setattr(naming, "now", lambda: real() + timedelta(minutes=31))
     assert by_name(Project(tmp_path / "store", mode="r")["run"].steps)["train"].stale
     assert not by_name(Project(tmp_path / "store", mode="r")["run"].steps)["load"].stale
+
+
+def test_each_save_by_hand_is_a_sign_of_life_where_nothing_saves_by_itself(project, monkeypatch):
+    real = naming.now
+    exp = project.log("run")
+    exp.step("train").__enter__()
+    exp.log_metric("loss", 1)
+    monkeypatch.setattr(naming, "now", lambda: real() + timedelta(minutes=20))
+    assert not saved(project)[0].stale
+    for minutes, stale in ((49, False), (51, True)):
+        monkeypatch.setattr(naming, "now", lambda minutes=minutes: real() + timedelta(minutes=minutes))
+        [found] = Project(project.fpath, mode="r")["run"].steps
+        assert (found.state, found.stale) == (StepState.RUNNING, stale)
+        assert found.heartbeat > found.start_time
+    exp.log_metric("loss", 0.5)
+    assert not saved(project)[0].stale
 
 
 def test_a_block_is_begun_once_and_refused_where_nothing_may_be_changed(project):

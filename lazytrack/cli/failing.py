@@ -27,7 +27,7 @@ def run(app: Any, arguments: Sequence[str] | None) -> int:
     """Run the command line and return its exit code; what goes wrong is told on stderr."""
     warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
     try:
-        result = app(arguments, standalone_mode=True)
+        result = app(arguments, prog_name="lazytrack", standalone_mode=True)
         sys.stdout.flush()
     except SystemExit as ending:
         return _flushed(ending.code if isinstance(ending.code, int) else int(ending.code is not None))

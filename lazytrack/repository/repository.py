@@ -111,6 +111,8 @@ class Repository(Upkeep):
             In mode ``r``.
         ValueError
             When there is no such handler, or `expiry` cannot be read.
+        TypeError
+            When the handler cannot keep the object, where that can be told before it is written.
         UnsafePathError
             When `fname` points outside the store.
         """
@@ -122,6 +124,7 @@ class Repository(Upkeep):
         if fname is not None:
             naming.safe_path(codec.text(fname, f"fname of artifact {name!r}"))
         expires = None if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
+        handler_class.check_value(value, **kwargs)
         with self._lock:
             number = self._next(name)
             artifact = handler_class.construct(

@@ -132,8 +132,8 @@ class Logged:
         Parameters
         ----------
         handler
-            The alias of the handler that writes it, such as ``json`` or ``pickle``. By default it is chosen by the
-            object's type, which `artifacts` and the log show.
+            The alias of the handler that writes it, such as ``json`` or ``pickle``. By default one is chosen that
+            brings back an equal object, which `artifacts` and the log show.
         fname
             The name of the file; by default made from the artifact's name and the time.
         overwrite
@@ -150,6 +150,8 @@ class Logged:
             When there is one of that name and `overwrite` is not given.
         ValueError
             When there is no such handler, or `expiry` cannot be read.
+        TypeError
+            When the handler cannot keep the object, where that can be told before it is written.
         UnsafePathError
             When `fname` points outside the store.
         ReadOnlyError
@@ -163,6 +165,7 @@ class Logged:
         if fname is not None:
             naming.safe_path(codec.text(fname, f"fname of artifact {name!r}"))
         expires = None if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
+        handler_class.check_value(value, **kwargs)
         with self._ledger.lock:
             self._ledger.check()
             artifacts = self._artifact_map()

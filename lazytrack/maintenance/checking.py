@@ -114,7 +114,7 @@ class _Check:
                 if path not in needed and self._is_old(stat) and not blind:
                     yield Finding(kind="orphan", where=path, what="is needed by no record", remedy="gc can delete it")
             elif path.startswith(FOLDERS) or not path.startswith(_KNOWN):
-                yield Finding(kind="foreign", where=path, what="is no file of lazytrack's", remedy="move it elsewhere")
+                yield _foreign(path)
         for path, content in sorted(self.store.missing_claims().items()):
             if self.repair:
                 self.store.files.claim(path, content)
@@ -180,6 +180,8 @@ class _Check:
         return self.now - stat.modified >= GRACE_SECONDS
 
     def _damaged(self, name: str, why: str) -> Finding:
+        if name in self.store.journal.foreign:
+            return _foreign(name)
         stat = self.found.get(name)
         is_journal = LOG_NAME.fullmatch(name) or PACK_NAME.fullmatch(name)
         if stat is None or not is_journal or not is_torn(self.store.files.read(name)):
@@ -199,3 +201,7 @@ class _Check:
         return Finding(
             kind="leftover", where=path, what="was left by a writer that died", remedy="delete it", repaired=self.repair
         )
+
+
+def _foreign(path: str) -> Finding:
+    return Finding(kind="foreign", where=path, what="is no file of lazytrack's", remedy="move it away")

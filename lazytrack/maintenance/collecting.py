@@ -152,7 +152,9 @@ def _delete(store: Store, judgement: _Judgement, found: dict[str, Stat], now: da
 
 
 def _judge(store: Store, found: list[tuple[str, Stat]], now: datetime) -> _Judgement:
-    obstacles = [f"{name} {why}, and may name it" for name, why in sorted(store.journal.problems.items())]
+    journal = store.journal
+    damaged = {name: why for name, why in sorted(journal.problems.items()) if name not in journal.foreign}
+    obstacles = [f"{name} {why}, and may name it" for name, why in damaged.items()]
     if (unreadable := store.releases()) is not None:
         obstacles.append(unreadable)
     needs: dict[str, list[Need]] = {}

@@ -89,11 +89,11 @@ def test_orphans_leftovers_and_foreign_files_are_told_apart(project, storage):
     files.create("artifacts/notes.txt", b"foreign")
     files.create("notes.txt", b"foreign")
     files.create("log/notes.txt", b"foreign")
-    assert {kind for kind, _ in found(project.fsck())} == {"foreign", "damaged"}  # the others may be on their way
+    assert {kind for kind, _ in found(project.fsck())} == {"foreign"}  # the others may be on their way
     storage.pass_by(2 * DAY, project)
     findings = project.fsck(repair=True)
     assert sorted(found(findings)) == [
-        ("damaged", "notes.txt"),
+        ("foreign", "notes.txt"),
         ("foreign", "notes.txt"),
         ("foreign", "notes.txt"),
         ("leftover", ".it.json.abcdefgh.tmp"),
@@ -102,6 +102,44 @@ def test_orphans_leftovers_and_foreign_files_are_told_apart(project, storage):
     assert [finding.kind for finding in findings if finding.repaired] == ["leftover"]
     assert "leftover" not in {kind for kind, _ in found(project.fsck())}
     assert Path(project.folder, "artifacts/notes.txt").read_bytes() == b"foreign"
+
+
+STRAYS = {
+    "log/Thumbs.db": b"",
+    "packs/desktop.ini": b"[.ShellClassInfo]",
+    "log/notes.json": b'{"call": "Dana"}',
+    "packs/half.json": b"{",
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+def test_a_foreign_file_beside_the_journals_is_told_as_such_and_stops_nothing(project, storage, stray):
+    exp = project["one"]
+    exp.log_artifact("it", "newer", overwrite=True)
+    project.save()
+    project._journal.files.create(stray, STRAYS[stray])
+    storage.pass_by(2 * DAY, project)
+    finding, _ = project.fsck(repair=True)
+    assert (finding.kind, finding.where, finding.repaired) == ("foreign", stray, False)
+    assert finding.remedy == "move it away"
+    assert list(project.problems) == [stray]
+    garbage = project.gc(dry_run=False)
+    assert (len(garbage.going), garbage.obstacles) == (1, [])
+    Path(project.folder, stray).unlink()
+    project.refresh()
+    assert project.problems == {}
+    assert project.fsck() == []
+
+
+@pytest.mark.parametrize("content", [b'{"format": "lazytrack/2", "kind": "log"}', b'{"format": "lazytrack/1", "pa'])
+def test_what_says_that_it_is_lazytracks_is_no_foreign_file_whatever_it_is_called(project, storage, content):
+    exp = project["one"]
+    exp.log_artifact("it", "newer", overwrite=True)
+    project.save()
+    project._journal.files.create("log/later-20260101.json", content)
+    storage.pass_by(2 * DAY, project)
+    assert found(project.fsck()) == [("damaged", "later-20260101.json")]
+    assert project.gc(dry_run=False).going == []
 
 
 def test_a_torn_file_is_put_aside_and_kept(project, storage):

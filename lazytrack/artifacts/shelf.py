@@ -263,6 +263,26 @@ class Shelf(Blobs):
         except ArtifactLoadError:
             return True
 
+    def missing(self, stored: StoredFile) -> str | None:
+        """Return the path of a file, or of the first that it names, that is not there; None where all are.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When it should name others, and does not.
+        UnsafePathError
+            When the record points out of the store.
+        OSError
+            When the storage does not say.
+        """
+        check_path(stored.path, ARTIFACTS)
+        if not self._is_there(stored):
+            return stored.path
+        return next((file.path for file in self.parts_of(stored) if not self._is_there(file)), None)
+
+    def _is_there(self, stored: StoredFile) -> bool:
+        return self._is_recent(stored.path) or self.exists(stored.path)
+
     def renew(self, stored: StoredFile, sources: Iterable[Blobs] = ()) -> StoredFile:
         """Write a copy of a file under a name that nobody has in mind, from here or from where it came from.
 

@@ -42,6 +42,8 @@ class Need:
         From when on the record does without it; None for never.
     may_be_gone
         Whether it may have been collected before: it has expired, whatever needs it by now.
+    pinned
+        Whether it is to be there even so: an alias or a release means it.
     at
         The record and its field that name it; None where a manifest does.
     """
@@ -51,6 +53,7 @@ class Need:
     stored: StoredFile | None = None
     until: datetime | None = None
     may_be_gone: bool = False
+    pinned: bool = False
     at: tuple[str, str] | None = None
 
 

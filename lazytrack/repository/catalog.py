@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from lazytrack import naming
 from lazytrack.artifacts import Artifact, Shelf
 from lazytrack.artifacts.entries import to_dict
 from lazytrack.artifacts.loading import load
@@ -164,6 +165,16 @@ class Catalog(Place):
     def _version(self, name: str, version: Any, match: str) -> Artifact:
         with self._lock:
             return choose(name, self._versions(name), self.aliases(name), version, match)
+
+    def _check_file(self, artifact: Artifact) -> None:
+        """Refuse a version that is to be kept, and whose file is gone."""
+        if artifact.dirty or artifact.stored is None or (path := self._shelf.missing(artifact.stored)) is None:
+            return
+        why = "" if artifact.expiry is None else f", as gc collects what has expired ({naming.iso(artifact.expiry)})"
+        raise ArtifactLoadError(
+            f"the file of version {artifact.version} of artifact {artifact.name!r} is gone{why}: "
+            f"{self._shelf.where(path)}. Choose another version, log it anew, or bring the file back from a copy"
+        )
 
     def _versions(self, name: str) -> Versions:
         """Return all versions of an artifact.

@@ -203,11 +203,15 @@ class Repository(Upkeep):
             In mode ``r``.
         ValueError
             When `expiry` cannot be read.
+        ArtifactLoadError
+            When the version is to be used again, and its file is gone.
         """
         self._check_writable("change it")
         expires = naming.now() if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
         with self._lock:
             artifact = self._version(name, version, match)
+            if expires > naming.now():
+                self._check_file(artifact)
             artifact.expiry = expires
             if not artifact.dirty:
                 self._notes.setdefault(record_of(name, artifact.version), {})["expiry"] = naming.iso(expires)
@@ -230,13 +234,17 @@ class Repository(Upkeep):
             In mode ``r``.
         ValueError
             When the alias could be taken for a number or a time, or there is no such artifact.
+        ArtifactLoadError
+            When the file of the version is gone.
         """
         self._check_writable("change it")
         check_alias(alias)
         if reason is not None:
             codec.text(reason, "reason")
         with self._lock:
-            self._moves.append(Move(name, alias, self._version(name, version, "exact"), reason))
+            artifact = self._version(name, version, "exact")
+            self._check_file(artifact)
+            self._moves.append(Move(name, alias, artifact, reason))
 
     def delete_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
         """Have an alias mean nothing from the next save on.

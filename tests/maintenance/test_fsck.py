@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from storage_clock import DAY
 
-from lazytrack import Project, Repository
+from lazytrack import Project, Repository, naming
 from lazytrack.errors import StoreWarning
+from lazytrack.provenance import kept
+from lazytrack.release import Release, dumps
 
 pytestmark = pytest.mark.filterwarnings("ignore::lazytrack.errors.StoreWarning")
 
@@ -192,6 +195,36 @@ def test_a_missing_file_is_named_elsewhere_where_the_same_bytes_are(project):
     assert Project(project.fpath)["one"].load_artifact("it") == {"name": "one"}
 
 
+def test_a_file_that_many_records_need_is_told_once(project):
+    shared = Path(project.folder, kept.path_of("a" * 64))
+    for name in ("one", "two"):
+        project._journal.append([{"record": project[name].slug, "set": {"environment": "a" * 64}}], by="x")
+    project._journal.files.create(kept.path_of("a" * 64), b"altered")
+    [finding] = check(project)
+    assert (finding.kind, Path(project.folder, finding.where)) == ("altered", shared)
+    assert finding.what == (
+        f"is not the file that was saved, and is environment of {project['one'].slug}; 2 records need it"
+    )
+    shared.unlink()
+    assert found(check(project)) == [("missing", shared.name)]
+
+
+def test_a_missing_file_that_many_records_need_is_named_elsewhere_by_each(project):
+    other = file_of(project, "artifacts/one-*/it/*/*")
+    entry = project._journal.get(project["one"].slug, "artifacts.it")
+    gone = {**entry, "path": "artifacts/x/it/0-abcdefgh/it.json"}
+    with project.log("three"), project.log("four"):
+        pass
+    project.save()
+    for name in ("three", "four"):
+        project._journal.append([{"record": project[name].slug, "set": {"artifacts.it": gone}}], by="x")
+    [finding] = check(project, repair=True)
+    assert (finding.repaired, other.name in finding.remedy) == (True, True)
+    assert check(project) == []
+    again = Project(project.fpath)
+    assert [again[name].load_artifact("it") for name in ("three", "four")] == [{"name": "one"}] * 2
+
+
 def test_a_damaged_folder_is_told_file_by_file(project, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -218,6 +251,36 @@ def test_a_claim_that_is_gone_is_made_again(repository):
     assert finding.repaired
     assert claim.exists()
     assert check(repository) == []
+
+
+@pytest.mark.parametrize("keeper", ["alias", "release"])
+def test_a_version_that_is_meant_by_name_and_was_collected_is_told(repository, storage, keeper):
+    repository.set_artifact_expiry("model", 0)
+    repository.save()
+    storage.pass_by(3 * DAY, repository)
+    assert len(repository.gc(dry_run=False).going) == 1
+    assert repository.fsck() == []
+    if keeper == "alias":
+        set_to = {"name": "model", "aliases.champion": 0}
+        repository._journal.append([{"record": "model/aliases", "set": set_to}], by="x")
+    else:
+        Path(repository.dir, "releases.json").write_text(dumps([Release("v1", [("model", 0)])]))
+    [finding] = repository.fsck()
+    assert (finding.kind, finding.where.startswith("artifacts/model/0-")) == ("missing", True)
+    meant = "'champion'" if keeper == "alias" else "in release 'v1'"
+    assert finding.what == f"is gone, and is version model/0, which is {meant}"
+    assert repository.gc(dry_run=False).obstacles == []
+
+
+def test_a_version_that_was_collected_and_is_valid_again_is_told(repository, storage):
+    repository.set_artifact_expiry("model", 0)
+    repository.save()
+    storage.pass_by(3 * DAY, repository)
+    repository.gc(dry_run=False)
+    later = naming.iso(naming.now() + timedelta(days=9))
+    repository._journal.append([{"record": "model/0", "set": {"expiry": later}}], by="x")
+    [finding] = repository.fsck()
+    assert (finding.kind, finding.what) == ("missing", "is gone, and is version model/0")
 
 
 def test_a_version_whose_file_is_gone_is_told(repository):

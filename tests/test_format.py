@@ -260,6 +260,14 @@ def test_folders_and_versions_in_a_store_of_every_format_are_what_they_were(vers
         assert repository.load_artifact("threshold") == versions["threshold"]["newest"]
         assert list(repository.load_artifact("model", validate=False)) == versions["threshold"]["model"]
         assert repository.fsck() == []
+        for name, said in expected.get("promotions", {}).items():
+            assert repository.history(name) == said["history"]
+            for number, origin in enumerate(said["origins"]):
+                found = repository.origin(name, number)
+                assert (found and found | {"project": "project.json"}) == origin
+                if found is not None:
+                    entry = Project(found["project"], mode="r")[found["record"]]._stored()[found["field"]]
+                    assert entry["sha256"] == repository.versions(name)[number].stored.sha256
         assert repository.log_artifact("threshold", {"n": 3}) == 3
 
 

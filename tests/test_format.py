@@ -93,15 +93,23 @@ def test_every_file_of_a_repository_matches_the_schema_of_the_page(tmp_path):
     repository.delete_alias("My model", "challenger")
     repository.delete("My model", 0)
     repository.save()
+    project = Project(tmp_path.parent / "project")
+    with project.log("exp") as exp, exp.log_test("part") as test:
+        exp.log_artifact("other", {1}, "pickle")
+        test.log_artifact("other", {2}, "pickle")
+    project.save()
+    for part in (exp, test):
+        part.promote_artifact(repository, "other")
     Journal(repository._inside).pack(everything=True)
     kinds = {}
     for path in tmp_path.rglob("*.json"):
         document = json.loads(path.read_text())
         VALIDATOR.validate(document)
         kinds.setdefault(document["kind"], []).append(path.relative_to(tmp_path).as_posix())
-    assert {kind: len(paths) for kind, paths in kinds.items()} == {"repository": 1, "claim": 3, "log": 3, "pack": 1}
+    assert {kind: len(paths) for kind, paths in kinds.items()} == {"repository": 1, "claim": 5, "log": 5, "pack": 1}
     assert min(kinds["claim"]).startswith("repository/claims/my-model-")
     assert Repository(tmp_path).aliases("My model") == {"champion": 2}
+    assert len(Repository(tmp_path).history("other")) == 2
 
 
 def test_every_file_of_folders_references_and_collections_matches_the_schema_of_the_page(tmp_path):
@@ -252,6 +260,14 @@ def test_folders_and_versions_in_a_store_of_every_format_are_what_they_were(vers
         assert repository.load_artifact("threshold") == versions["threshold"]["newest"]
         assert list(repository.load_artifact("model", validate=False)) == versions["threshold"]["model"]
         assert repository.fsck() == []
+        for name, said in expected.get("promotions", {}).items():
+            assert repository.history(name) == said["history"]
+            for number, origin in enumerate(said["origins"]):
+                found = repository.origin(name, number)
+                assert (found and found | {"project": "project.json"}) == origin
+                if found is not None:
+                    entry = Project(found["project"], mode="r")[found["record"]]._stored()[found["field"]]
+                    assert entry["sha256"] == repository.versions(name)[number].stored.sha256
         assert repository.log_artifact("threshold", {"n": 3}) == 3
 
 

@@ -21,7 +21,13 @@ class NumpyArtifact(Artifact):
     @classmethod
     def suits(cls, value: Any) -> bool:
         """Tell whether this is an array that comes back as it is."""
-        return super().suits(value) and not value.dtype.hasobject
+        return super().suits(value) and not value.dtype.hasobject and _comes_back(value.dtype)
+
+    @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse an array of Python objects."""
+        if isinstance(value, load("numpy").ndarray) and value.dtype.hasobject:
+            raise TypeError(f"the handler 'numpy' keeps numbers, texts and times, not Python objects ({value.dtype})")
 
     @classmethod
     def read(cls, buf: IO[bytes], **kwargs: Any) -> Any:
@@ -39,8 +45,7 @@ class NumpyArtifact(Artifact):
         """
         np = load("numpy")
         array = np.asarray(obj)
-        if array.dtype.hasobject:
-            raise TypeError(f"the handler 'numpy' keeps numbers, texts and times, not Python objects ({array.dtype})")
+        cls.check_value(array)
         np.save(buf, array, **{**kwargs, "allow_pickle": False})
 
 
@@ -52,6 +57,14 @@ class SafetensorsArtifact(Artifact):
     suffix: ClassVar[str] = "safetensors"
     binary: ClassVar[bool] = True
     is_repeatable: ClassVar[bool] = True
+
+    @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse what is no dict of arrays by name, of one framework."""
+        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+            raise cls.unsuitable(value, "a dict of arrays by name")
+        if len(frameworks := _frameworks(value)) > 1:
+            raise TypeError(f"the handler 'safetensors' keeps arrays of one framework, not of {sorted(frameworks)}")
 
     @classmethod
     def read(cls, buf: IO[bytes], **kwargs: Any) -> Any:
@@ -73,12 +86,21 @@ class SafetensorsArtifact(Artifact):
         TypeError
             When it is no dict of arrays by name, or these are of different frameworks.
         """
-        if not isinstance(obj, dict) or not all(isinstance(name, str) for name in obj):
-            raise cls.unsuitable(obj, "a dict of arrays by name")
-        frameworks = {type(array).__module__.partition(".")[0] for array in obj.values()} or {"numpy"}
-        if len(frameworks) > 1:
-            raise TypeError(f"the handler 'safetensors' keeps arrays of one framework, not of {sorted(frameworks)}")
-        buf.write(_safetensors(*frameworks).save(obj, **kwargs))
+        cls.check_value(obj)
+        buf.write(_safetensors(*_frameworks(obj)).save(obj, **kwargs))
+
+
+def _comes_back(dtype: Any) -> bool:
+    """Tell whether numpy's format describes a type whole."""
+    described = load("numpy").lib.format
+    try:
+        return dtype.metadata is None and bool(described.descr_to_dtype(described.dtype_to_descr(dtype)) == dtype)
+    except (ValueError, TypeError):
+        return False
+
+
+def _frameworks(arrays: dict[str, Any]) -> set[str]:
+    return {type(array).__module__.partition(".")[0] for array in arrays.values()} or {"numpy"}
 
 
 def _safetensors(framework: str) -> Any:

@@ -186,9 +186,28 @@ class Artifact(abc.ABC):
     def suits(cls, value: Any) -> bool:
         """Tell whether this is to be chosen for an object where no handler is named: by default, for one of `types`.
 
-        An object of a type that is derived from one of these is none: what that adds would be lost.
+        An object of a type that is derived from one of these is none: what that adds would be lost. Where not all
+        objects of a type come back equal, a handler overrides this, and looks closer.
         """
         return type_name(type(value)) in cls.types
+
+    @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse, when it is logged, an object that `write` could not write, where that can be told cheaply.
+
+        By default nothing is refused before it is written.
+
+        Parameters
+        ----------
+        kwargs
+            Those for `write`.
+
+        Raises
+        ------
+        TypeError
+            Which says why.
+        """
+        return
 
     @classmethod
     @abc.abstractmethod

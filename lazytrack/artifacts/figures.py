@@ -1,5 +1,7 @@
 """Artifacts to look at: figures of matplotlib and plotly, which are only written, and images."""
 
+import functools
+import io
 from typing import IO, Any, ClassVar
 
 import attrs
@@ -20,6 +22,12 @@ class MatplotlibArtifact(Artifact):
     types: ClassVar[tuple[str, ...]] = ("matplotlib.Figure",)
 
     @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse what is no figure."""
+        if not hasattr(value, "savefig"):
+            raise cls.unsuitable(value, "a Figure")
+
+    @classmethod
     def read(cls, buf: IO[bytes], **kwargs: Any) -> bytes:  # noqa: ARG003  (there is nothing to choose)
         """Return the file's bytes: the figure itself is not in it."""
         return buf.read()
@@ -33,8 +41,7 @@ class MatplotlibArtifact(Artifact):
         TypeError
             When it is none.
         """
-        if not hasattr(obj, "savefig"):
-            raise cls.unsuitable(obj, "a Figure")
+        cls.check_value(obj)
         obj.savefig(buf, **{"format": "png", **kwargs})
 
 
@@ -50,6 +57,12 @@ class PlotlyArtifact(Artifact):
     types: ClassVar[tuple[str, ...]] = ("plotly.Figure",)
 
     @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse what is no figure of plotly."""
+        if not hasattr(value, "to_html") or not hasattr(value, "to_plotly_json"):
+            raise cls.unsuitable(value, "a Figure of plotly")
+
+    @classmethod
     def read(cls, buf: IO[str], **kwargs: Any) -> str:  # noqa: ARG003  (there is nothing to choose)
         """Return the page: the figure itself is not in it."""
         return buf.read()
@@ -63,8 +76,7 @@ class PlotlyArtifact(Artifact):
         TypeError
             When it is none.
         """
-        if not hasattr(obj, "to_html") or not hasattr(obj, "to_plotly_json"):
-            raise cls.unsuitable(obj, "a Figure of plotly")
+        cls.check_value(obj)
         buf.write(obj.to_html(**kwargs))
 
 
@@ -79,8 +91,20 @@ class ImageArtifact(Artifact):
 
     @classmethod
     def suits(cls, value: Any) -> bool:
-        """Tell whether this is an image, whatever it was read from."""
-        return any(type_name(base) == "PIL.Image" for base in type(value).__mro__)
+        """Tell whether this is an image that comes back with the pixels it has, whatever it was read from."""
+        is_image = any(type_name(base) == "PIL.Image" for base in type(value).__mro__)
+        return is_image and all(value.size) and _comes_back(value)
+
+    @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:
+        """Refuse what is no image, or one with colours that its format does not have."""
+        image = load("PIL.Image")
+        if not isinstance(value, image.Image):
+            raise cls.unsuitable(value, "an image of Pillow")
+        try:
+            image.new(value.mode, (1, 1)).save(io.BytesIO(), format=kwargs.get("format", "PNG"))
+        except (OSError, ValueError, KeyError) as error:
+            raise TypeError(f"the handler 'image' cannot keep this image: {error}. Convert it first") from error
 
     @classmethod
     def read(cls, buf: IO[bytes], **kwargs: Any) -> Any:
@@ -103,3 +127,18 @@ class ImageArtifact(Artifact):
         if not isinstance(obj, load("PIL.Image").Image):
             raise cls.unsuitable(obj, "an image of Pillow")
         obj.save(buf, **{"format": "PNG", **kwargs})
+
+
+def _comes_back(image: Any) -> bool:
+    """Tell whether PNG has the colours of an image, and gives them back as such."""
+    if image.mode == "P":  # a palette is kept, unless it is none of PNG's
+        return bool(image.getpalette()) and image.palette.mode == "RGB"
+    return image.mode in {"1", "L", "LA", "RGB", "RGBA"} or (image.mode == "I;16" and _has_16_bits())
+
+
+@functools.cache
+def _has_16_bits() -> bool:
+    """Tell whether this Pillow gives an image of 16 bits back as one; earlier ones make it one of 32."""
+    buf, image = io.BytesIO(), load("PIL.Image")
+    image.new("I;16", (1, 1)).save(buf, format="PNG")
+    return bool(image.open(buf).mode == "I;16")

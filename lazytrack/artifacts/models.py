@@ -67,6 +67,12 @@ class ONNXArtifact(Artifact):
     types: ClassVar[tuple[str, ...]] = ("onnx.ModelProto",)
 
     @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse what is neither a model nor the bytes of one."""
+        if not isinstance(value, bytes) and not hasattr(value, "SerializeToString"):
+            raise cls.unsuitable(value, "a model of onnx, or its bytes")
+
+    @classmethod
     def read(cls, buf: IO[bytes], **kwargs: Any) -> Any:
         """Return the model; `kwargs` go to `onnx.load_model_from_string`."""
         return load("onnx").load_model_from_string(buf.read(), **kwargs)
@@ -80,7 +86,5 @@ class ONNXArtifact(Artifact):
         TypeError
             When it is neither.
         """
-        content = obj if isinstance(obj, bytes) else getattr(obj, "SerializeToString", None)
-        if content is None:
-            raise cls.unsuitable(obj, "a model of onnx, or its bytes")
-        buf.write(content if isinstance(content, bytes) else content())
+        cls.check_value(obj)
+        buf.write(obj if isinstance(obj, bytes) else obj.SerializeToString())

@@ -25,6 +25,14 @@ class BytesArtifact(Artifact):
     types: ClassVar[tuple[str, ...]] = ("builtins.bytes", "builtins.bytearray")
 
     @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse what holds no bytes."""
+        try:
+            memoryview(value).release()
+        except TypeError as error:
+            raise cls.unsuitable(value, "bytes") from error
+
+    @classmethod
     def read(cls, buf: IO[bytes], **kwargs: Any) -> bytes:  # noqa: ARG003  (there is nothing to choose)
         """Return the bytes."""
         return buf.read()
@@ -38,11 +46,8 @@ class BytesArtifact(Artifact):
         TypeError
             When it holds none.
         """
-        try:
-            view = memoryview(obj)
-        except TypeError as error:
-            raise cls.unsuitable(obj, "bytes") from error
-        buf.write(view)
+        cls.check_value(obj)
+        buf.write(memoryview(obj))
 
 
 @attrs.define

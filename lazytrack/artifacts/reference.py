@@ -19,13 +19,30 @@ _FORMAT, _KIND = "lazytrack/1", "reference"
 _LOCAL = {"file", "local"}
 _WEB = {"http", "https"}
 _SIGNED = {
+    "access_key",
     "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth",
+    "auth_token",
+    "authorization",
     "awsaccesskeyid",
+    "client_secret",
+    "id_token",
+    "jwt",
+    "passwd",
+    "password",
+    "private_token",
+    "pwd",
+    "secret",
     "sig",
     "signature",
     "token",
+    "x-amz-credential",
     "x-amz-security-token",
     "x-amz-signature",
+    "x-goog-credential",
     "x-goog-signature",
 }
 """What a query holds that lets whoever has the URL in."""
@@ -68,9 +85,14 @@ class Reference:
         Where it is: a file or a folder.
     files
         What is there.
+
+    Raises
+    ------
+    ValueError
+        When the URL holds a password, a token or a signature.
     """
 
-    url: str
+    url: str = attrs.field(validator=lambda _self, _field, url: _check_lets_nobody_in(url))
     files: tuple[ReferencedFile, ...]
 
     @classmethod
@@ -90,7 +112,7 @@ class Reference:
         FileNotFoundError
             When there is nothing.
         ValueError
-            When the URL holds a password or a signature.
+            When the URL holds a password, a token or a signature.
         """
         place = _place(url)
         if inside := _files_in(place, storage_options):
@@ -237,15 +259,24 @@ def _place(url: str | os.PathLike[str]) -> str:
     if protocol(place) in _LOCAL:
         folder, name = split(place)
         return f"file://{os.path.join(folder, name)}"  # noqa: PTH118  (paths are strings, as in URLs)
-    parts = urlsplit(place)
-    if parts.password is not None:
-        raise ValueError(f"a URL with a password is kept nowhere: give what {parts.hostname} needs as options")
-    if _SIGNED.intersection(key.lower() for key, _ in parse_qsl(parts.query)):
-        raise ValueError(
-            f"a signed URL is kept nowhere, as it lets in who has it: refer to {place.partition('?')[0]!r}, and give "
-            "credentials as options"
-        )
+    _check_lets_nobody_in(place)
     return place
+
+
+def _check_lets_nobody_in(url: str) -> None:
+    """Refuse a URL that holds what lets others in; a path on this machine holds nothing of the kind."""
+    if protocol(url) in _LOCAL:
+        return
+    parts = urlsplit(url)
+    # Elsewhere the user is a name, such as that of a container; on the web a token may stand there alone.
+    if parts.password is not None or (parts.username is not None and protocol(url) in _WEB):
+        raise ValueError(f"a URL with a password is kept nowhere: give what {parts.hostname} needs as options")
+    if _SIGNED.intersection(key.lower() for part in (parts.query, parts.fragment) for key, _ in parse_qsl(part)):
+        bare = url.partition("?")[0].partition("#")[0]
+        raise ValueError(
+            f"a signed URL is kept nowhere, as it lets in who has it: refer to {bare!r}, and give credentials as "
+            "options"
+        )
 
 
 def _opened(place: str, storage_options: dict[str, Any]) -> tuple[Files, str]:

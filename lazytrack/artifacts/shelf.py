@@ -1,10 +1,11 @@
 """Artifact files: written through their handler, and read back by it once their bytes are checked."""
 
+import contextlib
 import functools
 import io
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, BinaryIO, cast
 
 import attrs
@@ -16,7 +17,7 @@ from lazytrack.artifacts.blobs import ARTIFACTS, BUFFER_BYTES, Blobs, another_pa
 from lazytrack.artifacts.entries import UnreadableArtifact
 from lazytrack.artifacts.manifest import Named
 from lazytrack.errors import ArtifactLoadError, LazytrackError, UnsafePathError
-from lazytrack.files import Sending, Upload
+from lazytrack.files import Sending, Upload, fetched_once
 
 _LARGE_BYTES = 1_000_000
 _LARGEST = 2**62
@@ -173,6 +174,32 @@ class Shelf(Blobs):
 
     # --- copying ---
 
+    @contextlib.contextmanager
+    def at_hand(self) -> Iterator["Shelf"]:
+        """Give a shelf with the same files, none of which comes over twice, however often the block reads them."""
+        with fetched_once(self._files, (ARTIFACTS,)) as files:
+            yield self if files is self._files else Shelf(files)
+
+    def check(self, artifact: Artifact, source: "Shelf") -> None:
+        """Make sure that what `take` is going to copy is what was saved there; nothing is written.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When a file is gone there, or holds other bytes.
+        UnsafePathError
+            When the record points out of that store.
+        OSError
+            When it cannot be read.
+        """
+        there, what = _saved(artifact)
+        check_path(there.path, ARTIFACTS)
+        for part in source.parts_of(there):
+            if not super().holds(part):
+                source.open_checked(part, what).close()
+        if there.parts is None and self.twin(there.sha256, there.size) is None:
+            source.open_checked(there, what).close()
+
     def take(
         self, artifact: Artifact, source: "Shelf", *, told: Callable[[int], None] | None = None, anew: bool = False
     ) -> StoredFile:
@@ -262,6 +289,26 @@ class Shelf(Blobs):
             return any(map(super().is_lost, [stored, *self.parts_of(stored)]))
         except ArtifactLoadError:
             return True
+
+    def missing(self, stored: StoredFile) -> str | None:
+        """Return the path of a file, or of the first that it names, that is not there; None where all are.
+
+        Raises
+        ------
+        ArtifactLoadError
+            When it should name others, and does not.
+        UnsafePathError
+            When the record points out of the store.
+        OSError
+            When the storage does not say.
+        """
+        check_path(stored.path, ARTIFACTS)
+        if not self._is_there(stored):
+            return stored.path
+        return next((file.path for file in self.parts_of(stored) if not self._is_there(file)), None)
+
+    def _is_there(self, stored: StoredFile) -> bool:
+        return self._is_recent(stored.path) or self.exists(stored.path)
 
     def renew(self, stored: StoredFile, sources: Iterable[Blobs] = ()) -> StoredFile:
         """Write a copy of a file under a name that nobody has in mind, from here or from where it came from.

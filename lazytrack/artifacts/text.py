@@ -18,6 +18,23 @@ class TextArtifact(Artifact):
     types: ClassVar[tuple[str, ...]] = ("builtins.str",)
 
     @classmethod
+    def suits(cls, value: Any) -> bool:
+        """Tell whether this is a string that UTF-8 can hold."""
+        if not super().suits(value):
+            return False
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    @classmethod
+    def check_value(cls, value: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Refuse what is no string."""
+        if not isinstance(value, str):
+            raise cls.unsuitable(value, "a string")
+
+    @classmethod
     def read(cls, buf: IO[str], **kwargs: Any) -> str:  # noqa: ARG003  (there is nothing to choose)
         """Return the string."""
         return buf.read()
@@ -31,6 +48,5 @@ class TextArtifact(Artifact):
         TypeError
             When it is none.
         """
-        if not isinstance(obj, str):
-            raise cls.unsuitable(obj, "a string")
+        cls.check_value(obj)
         buf.write(obj)

@@ -1,10 +1,12 @@
 """Bytes at paths on any filesystem: the only room that knows fsspec."""
 
+import contextlib
 import importlib
+import math
 import os
 import posixpath
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lazytrack.files.base import Files, Stat, Upload, is_of_the_file
@@ -19,6 +21,7 @@ __all__ = [
     "Stat",
     "Upload",
     "cached",
+    "fetched_once",
     "is_of_the_file",
     "join",
     "open_files",
@@ -127,6 +130,20 @@ def cached(files: Files, cache: "Cache | str | os.PathLike[str] | bool | None", 
     elif not isinstance(cache, Cache):
         raise TypeError(f"cache={cache!r} is no cache: give True, a folder or a lazytrack.Cache")
     return CachedFiles(files, cache, folders) if files.is_elsewhere else files
+
+
+@contextlib.contextmanager
+def fetched_once(files: Files, folders: Collection[str]) -> Iterator[Files]:
+    """Give the same files, of which those in `folders` come over once at most, however often the block reads them."""
+    if not files.is_elsewhere:
+        yield files
+        return
+    import tempfile  # noqa: PLC0415  (as the cache, for what is elsewhere)
+
+    from lazytrack.files.cache import Cache  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="lazytrack-") as folder:
+        yield cached(files, Cache(folder, max_bytes=math.inf), folders)
 
 
 def open_private(folder: str) -> Files:

@@ -100,6 +100,11 @@ def is_torn(data: bytes) -> bool:
     return False
 
 
+def is_foreign(name: str, data: bytes) -> bool:
+    """Tell whether a damaged file of the journal never was one: neither what it is called nor what it holds says so."""
+    return _REPLACEABLE.fullmatch(name) is None and f'"{FAMILY}'.encode() not in data
+
+
 def parse_replaces(head: bytes) -> frozenset[str] | None:
     """Return what a pack replaces, read from its first bytes; None where these do not tell."""
     end = _HEAD_END.search(head)

@@ -46,6 +46,8 @@ class Journal:
         self._touched: set[str] = set()
         self.problems: dict[str, str] = {}
         """Each damaged file by name, with the reason."""
+        self.foreign: set[str] = set()
+        """Those of them that are no files of lazytrack's: nothing of the store is in them."""
 
     # --- writing ---
 
@@ -160,6 +162,8 @@ class Journal:
             # in the second listing.
             logs = [f"log/{name}" for name in self.files.names("log")]
             packs = [f"packs/{name}" for name in self.files.names("packs")]
+            self._note_foreign(logs, packs)
+            logs, packs = ([name for name in level if _may_be_ours(name)] for level in (logs, packs))
             new = len({*logs, *packs} - self._seen)
             with _without_gc, Progress(f"reading {self.files.url}", files=new) as progress:
                 vanished = self._read(logs, packs, progress)
@@ -171,6 +175,15 @@ class Journal:
                 return touched
             gone |= vanished
         raise OSError(f"{self.files.url} changes faster than it can be read: {min(vanished)} vanished")
+
+    def _note_foreign(self, logs: list[str], packs: list[str]) -> None:
+        """Take note of files that others have put here, and that those are gone which were moved away."""
+        strays = {name for name in (*logs, *packs) if not _may_be_ours(name)}
+        for name in self.foreign.difference(logs, packs):
+            self.foreign.discard(name)
+            self.problems.pop(name, None)
+        self.foreign |= strays
+        self.problems |= dict.fromkeys(strays, "is not a lazytrack file (its name does not end in .json)")
 
     def _read(self, logs: list[str], packs: list[str], progress: Progress) -> set[str]:
         """Read the files that were not seen, and return the names of those that are gone."""
@@ -196,19 +209,18 @@ class Journal:
         return vanished - self._seen
 
     def _take(self, name: str, content: bytes) -> None:
-        if not name.endswith(".json"):
-            self.problems[name] = "is not a lazytrack file (its name does not end in .json)"
-            self._seen.add(name)
-            return
         parsed = document.parse(content)
         replaces = parsed.replaces if name.startswith("packs/") else frozenset()
         if not (replaces and replaces <= self._seen):
             self._touched |= self._fold(parsed.patches)
         if parsed.problem:
             self.problems[name] = parsed.problem  # and not seen: it may be on its way here, or be repaired
+            if document.is_foreign(name, content):
+                self.foreign.add(name)
             self.files.forget(name)
         else:
             self.problems.pop(name, None)
+            self.foreign.discard(name)
             self._seen |= replaces | {name}
 
     def _fold(self, patches: Sequence[Patch]) -> set[str]:
@@ -228,6 +240,10 @@ class Journal:
             Merge all files into one, whatever their number, level and size.
         """
         return self._packer.pack(everything=everything)
+
+
+def _may_be_ours(name: str) -> bool:
+    return name.endswith(".json")
 
 
 def _by_level(packs: list[str]) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """Checking a store: whether every file that is needed is there and holds what it should, and what else is there."""
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -114,7 +115,7 @@ class _Check:
                 if path not in needed and self._is_old(stat) and not blind:
                     yield Finding(kind="orphan", where=path, what="is needed by no record", remedy="gc can delete it")
             elif path.startswith(FOLDERS) or not path.startswith(_KNOWN):
-                yield Finding(kind="foreign", where=path, what="is no file of lazytrack's", remedy="move it elsewhere")
+                yield _foreign(path)
         for path, content in sorted(self.store.missing_claims().items()):
             if self.repair:
                 self.store.files.claim(path, content)
@@ -129,23 +130,33 @@ class _Check:
     # --- files that are needed ---
 
     def _files(self, needs: Sequence[Need]) -> Iterator[Finding]:
-        lost: list[tuple[Need, str]] = []
+        lost: dict[tuple[str, str], list[Need]] = {}
         seen: dict[tuple[str, str], str | None] = {}
         named = [need for need in needs if need.stored is not None]
         with Progress(f"checking {self.store.url}", files=len(named)) as progress:
             for need in named:
                 progress.add_file()
                 file = need.stored
-                if file is None or (self.store.was_collected(need) and not self.store.shelf.exists(need.path)):
+                if file is None or (self._may_be_gone(need) and not self.store.shelf.exists(need.path)):
                     continue
                 if (file.path, file.sha256) not in seen:
                     seen[file.path, file.sha256] = self._fault(file)
-                if (fault := seen[file.path, file.sha256]) is None:
+                if seen[file.path, file.sha256] is None:
                     self._sound[file.sha256] = file
                 else:
-                    lost.append((need, fault))
-        for need, fault in lost:  # when it is known which files are sound
-            yield self._lost(need, fault)
+                    lost.setdefault((file.path, file.sha256), []).append(need)
+        for (path, sha256), whose in lost.items():  # when it is known which files are sound
+            yield self._lost(whose, str(seen[path, sha256]), self._sound.get(sha256))
+
+    def _may_be_gone(self, need: Need) -> bool:
+        """Tell whether nobody misses a file that is gone: it had expired, and was collected."""
+        is_expired = need.until is None or need.until.timestamp() <= self._storage_now
+        return not need.pinned and is_expired and self.store.was_collected(need)
+
+    @functools.cached_property
+    def _storage_now(self) -> float:
+        """What time it is at least by the clock of the storage, by which files are collected."""
+        return max([self.now, *(stat.modified for stat in self.found.values())])
 
     def _fault(self, file: StoredFile) -> str | None:
         stat = self.found.get(file.path)
@@ -157,22 +168,36 @@ class _Check:
             return "altered"
         return None
 
-    def _lost(self, need: Need, fault: str) -> Finding:
+    def _lost(self, needs: Sequence[Need], fault: str, twin: StoredFile | None) -> Finding:
+        """Return one finding for a file, however many records need it."""
+        need, whose = needs[0], {need.why if need.at is None else need.at[0] for need in needs}
         what = f"is {'gone' if fault == 'missing' else 'not the file that was saved'}, and is {need.why}"
-        file = need.stored
-        twin = None if file is None else self._sound.get(file.sha256)
-        if twin is None or need.at is None:
-            return Finding(kind=fault, where=need.path, what=what, remedy="bring it back from a copy of the store")
-        remedy = f"the same bytes are at {twin.path}: name these"
+        if len(whose) > 1:
+            what += f"; {len(whose)} records need it"
+        if twin is None or any(need.at is None for need in needs):
+            remedy = "bring it back from a copy of the store"
+            if any(need.pinned for need in needs):
+                remedy += ", or have another version take its place"
+            return Finding(kind=fault, where=need.path, what=what, remedy=remedy)
+        remedy, repaired = f"the same bytes are at {twin.path}: name these", False
         if self.repair:
             self.store.refresh()  # what somebody has put there meanwhile must not be undone
-            record, field = need.at
-            value = self.store.journal.get(record, field)
-            other = replaced(value, need.path, attrs.evolve(twin, signature=None))
-            if other == value:
-                return Finding(kind=fault, where=need.path, what=what, remedy="somebody has named another meanwhile")
-            self.store.journal.append([{"record": record, "set": {field: other}}], by=self.store.by)
-        return Finding(kind=fault, where=need.path, what=what, remedy=remedy, repaired=self.repair)
+            changed = [self._name_instead(need, twin) for need in needs]
+            repaired = any(changed)
+            remedy = remedy if repaired else "somebody has named another meanwhile"
+        return Finding(kind=fault, where=need.path, what=what, remedy=remedy, repaired=repaired)
+
+    def _name_instead(self, need: Need, twin: StoredFile) -> bool:
+        """Have a record name a file with the same bytes; tell whether it still named the one that is lost."""
+        if need.at is None:
+            return False
+        record, field = need.at
+        value = self.store.journal.get(record, field)
+        other = replaced(value, need.path, attrs.evolve(twin, signature=None))
+        if other == value:
+            return False
+        self.store.journal.append([{"record": record, "set": {field: other}}], by=self.store.by)
+        return True
 
     # --- what else is there ---
 
@@ -180,6 +205,8 @@ class _Check:
         return self.now - stat.modified >= GRACE_SECONDS
 
     def _damaged(self, name: str, why: str) -> Finding:
+        if name in self.store.journal.foreign:
+            return _foreign(name)
         stat = self.found.get(name)
         is_journal = LOG_NAME.fullmatch(name) or PACK_NAME.fullmatch(name)
         if stat is None or not is_journal or not is_torn(self.store.files.read(name)):
@@ -199,3 +226,7 @@ class _Check:
         return Finding(
             kind="leftover", where=path, what="was left by a writer that died", remedy="delete it", repaired=self.repair
         )
+
+
+def _foreign(path: str) -> Finding:
+    return Finding(kind="foreign", where=path, what="is no file of lazytrack's", remedy="move it away")

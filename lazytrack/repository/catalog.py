@@ -6,12 +6,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from lazytrack.artifacts import Artifact, Shelf
+import attrs
+
+from lazytrack import naming
+from lazytrack.artifacts import Artifact
 from lazytrack.artifacts.entries import to_dict
 from lazytrack.artifacts.loading import load
 from lazytrack.errors import ArtifactLoadError
 from lazytrack.repository.place import Place
-from lazytrack.repository.versions import HISTORY, Move, Versions, aliases_of, choose, record_of
+from lazytrack.repository.versions import (
+    HISTORY,
+    PROMOTED,
+    Move,
+    Origin,
+    Promotion,
+    Versions,
+    aliases_of,
+    choose,
+    record_of,
+)
 
 
 class Catalog(Place):
@@ -22,8 +35,8 @@ class Catalog(Place):
         """Versions that are not saved."""
         self._notes: dict[str, dict[str, Any]] = {}
         """Fields of records that are not saved."""
-        self._sources: dict[int, Shelf] = {}
-        """Where the files of those versions are that are copied from elsewhere, by the id of the object."""
+        self._promotions: dict[int, Promotion] = {}
+        """Of those versions the ones that come from an experiment, by the id of the object."""
         self._claimed: set[tuple[str, int]] = set()
         """Names with numbers that are this process's own, and of no version yet."""
         self._moves: list[Move] = []
@@ -86,6 +99,24 @@ class Catalog(Place):
         Parameters and errors are those of `load_artifact`.
         """
         return to_dict(self._version(name, version, match))
+
+    def origin(
+        self, name: str, version: int | datetime | str | None = None, match: str = "exact"
+    ) -> dict[str, str] | None:
+        """Return what a version was promoted from; None where it was logged here.
+
+        ``Project(origin["project"])[origin["record"]]`` is the experiment, where the project is not known by the name
+        that it was registered as; ``field`` is what that calls the artifact, such as ``artifacts.model``.
+
+        Parameters and errors are those of `load_artifact`.
+        """
+        with self._lock:
+            artifact = self._version(name, version, match)
+            if (promotion := self._promotions.get(id(artifact))) is not None:
+                found: Origin | None = promotion.origin
+            else:
+                found = Origin.of(self._journal.get(record_of(name, artifact.version), PROMOTED))
+            return None if found is None else attrs.asdict(found.whole(self.dir))
 
     def get_version_diff(self, name: str, version: Any = None, match: str = "exact") -> str:
         """Return what changed between two versions of an artifact that is text, as a unified diff.
@@ -165,6 +196,16 @@ class Catalog(Place):
         with self._lock:
             return choose(name, self._versions(name), self.aliases(name), version, match)
 
+    def _check_file(self, artifact: Artifact) -> None:
+        """Refuse a version that is to be kept, and whose file is gone."""
+        if artifact.dirty or artifact.stored is None or (path := self._shelf.missing(artifact.stored)) is None:
+            return
+        why = "" if artifact.expiry is None else f", as gc collects what has expired ({naming.iso(artifact.expiry)})"
+        raise ArtifactLoadError(
+            f"the file of version {artifact.version} of artifact {artifact.name!r} is gone{why}: "
+            f"{self._shelf.where(path)}. Choose another version, log it anew, or bring the file back from a copy"
+        )
+
     def _versions(self, name: str) -> Versions:
         """Return all versions of an artifact.
 
@@ -206,10 +247,11 @@ class Catalog(Place):
             return {alias: number for alias, number in sorted(found.items()) if number in there}
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """Return every move of an artifact's aliases that is saved, oldest first.
+        """Return every promotion of an artifact, and every move of its aliases, that is saved, oldest first.
 
-        Each says ``alias``, the version it meant ``from`` then on and ``to`` (None for none), ``by`` whom, ``at`` which
-        time, and the ``reason``.
+        Each says ``by`` whom and ``at`` which time. A promotion says the ``version``, and what it was ``promoted``
+        from: the ``project``, the ``record`` of the experiment in it, and the ``field`` of the artifact. A move says
+        the ``alias``, the version it meant ``from`` then on and ``to`` (None for none), and perhaps the ``reason``.
         """
         self._read_once()
         with self._lock:

@@ -1,14 +1,16 @@
 """Copies of versions in a repository of their own, with the numbers they have."""
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from lazytrack.artifacts import Artifact
 from lazytrack.errors import ArtifactError, ArtifactLoadError, SaveError, reason
 from lazytrack.files import Sending, threads_for
 from lazytrack.journal import write_head
 from lazytrack.progress import Progress
-from lazytrack.repository.versions import ALIAS, aliases_of, claim_content, claim_of, record_of
+from lazytrack.repository.versions import ALIAS, PROMOTED, Origin, aliases_of, claim_content, claim_of, record_of
 
 if TYPE_CHECKING:
     from lazytrack.repository.repository import Repository
@@ -40,7 +42,7 @@ def save_copies(target: "Repository", versions: list[Artifact], source: "Reposit
                 copy_made.result()
                 progress.add_file()
         records = sorted({record_of(artifact.name, artifact.version) for artifact in versions})
-        patches = [{"record": record, "set": dict(source._journal.fields(record))} for record in records]
+        patches = [{"record": record, "set": _fields(target, record, source)} for record in records]
         numbers = {(artifact.name, artifact.version) for artifact in versions}
         for name in sorted({artifact.name for artifact in versions}):
             aliases = {ALIAS + alias: n for alias, n in source.aliases(name).items() if (name, n) in numbers}
@@ -50,3 +52,11 @@ def save_copies(target: "Repository", versions: list[Artifact], source: "Reposit
             target._journal.append(patches, by=target.author)
     except (OSError, ArtifactError) as error:
         raise SaveError(f"{target.fpath}: nothing was copied: {reason(error)}") from error
+
+
+def _fields(target: "Repository", record: str, source: "Repository") -> dict[str, Any]:
+    """Return the fields of a version; what it was promoted from is seen from another place now."""
+    fields = dict(source._journal.fields(record))
+    if (origin := Origin.of(fields.get(PROMOTED))) is not None:
+        fields[PROMOTED] = attrs.asdict(origin.whole(source.dir).seen_from(target.dir))
+    return fields

@@ -13,12 +13,12 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, get_handler, handler_for
-from lazytrack.errors import ArtifactLogError, VersionNotFoundError
+from lazytrack.errors import ArtifactError, ArtifactLogError, SaveError, UnsafePathError, VersionNotFoundError, reason
 from lazytrack.repository.catalog import listed
 from lazytrack.repository.copying import save_copies
 from lazytrack.repository.saving import save
 from lazytrack.repository.upkeep import Upkeep
-from lazytrack.repository.versions import Move, check_alias, record_of
+from lazytrack.repository.versions import Move, Origin, Promotion, check_alias, record_of
 
 if TYPE_CHECKING:
     from lazytrack.files.cache import Cache
@@ -111,6 +111,8 @@ class Repository(Upkeep):
             In mode ``r``.
         ValueError
             When there is no such handler, or `expiry` cannot be read.
+        TypeError
+            When the handler cannot keep the object, where that can be told before it is written.
         UnsafePathError
             When `fname` points outside the store.
         """
@@ -122,6 +124,7 @@ class Repository(Upkeep):
         if fname is not None:
             naming.safe_path(codec.text(fname, f"fname of artifact {name!r}"))
         expires = None if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
+        handler_class.check_value(value, **kwargs)
         with self._lock:
             number = self._next(name)
             artifact = handler_class.construct(
@@ -130,7 +133,7 @@ class Repository(Upkeep):
             self._new.setdefault(name, {})[number] = artifact
         return number
 
-    def promote(self, artifact: Artifact, source: Shelf) -> int:
+    def promote(self, artifact: Artifact, source: Shelf, *, project: str, record: str, field: str) -> int:
         """Take over an artifact of an experiment as the next version of its name; see `Experiment.promote_artifact`.
 
         Parameters
@@ -139,6 +142,10 @@ class Repository(Upkeep):
             As the experiment has it.
         source
             Where its file is, if it is saved.
+        project
+            What the experiment's project is registered as, or the whole path or URL of its head.
+        record, field
+            Where that names the artifact.
 
         Raises
         ------
@@ -158,19 +165,37 @@ class Repository(Upkeep):
                     f"artifact {name!r} of {naming.iso(artifact.created_at)} is not newer than the newest version in "
                     f"{self.fpath}, of {naming.iso(newest)}"
                 )
-            mine = attrs.evolve(artifact, version=self._next(name), dirty=True)
-            mine.stored = artifact.stored
-            self._new.setdefault(name, {})[mine.version] = mine
+            origin = Origin(project=project, record=record, field=field).seen_from(self.dir)
             if artifact.dirty:
-                return mine.version
-            self._sources[id(mine)] = source
-            try:
-                save(self, only=mine)
-            except BaseException:
-                self._new[name].pop(mine.version, None)
-                self._sources.pop(id(mine), None)
-                raise
-            return mine.version
+                return self._take_over(artifact, Promotion(origin, None)).version
+            with source.at_hand() as there:
+                return self._copy_over(artifact, Promotion(origin, there)).version
+
+    def _take_over(self, artifact: Artifact, promotion: Promotion) -> Artifact:
+        """Make an artifact of an experiment the next version of its name, which is not saved yet."""
+        mine = attrs.evolve(artifact, version=self._next(artifact.name), dirty=True)
+        mine.stored = artifact.stored
+        self._new.setdefault(mine.name, {})[mine.version] = mine
+        self._promotions[id(mine)] = promotion
+        return mine
+
+    def _copy_over(self, artifact: Artifact, promotion: Promotion) -> Artifact:
+        """Make a saved artifact the next version; one that is not what was saved there leaves nothing here."""
+        try:
+            if promotion.source is not None:
+                self._shelf.check(artifact, promotion.source)  # before a number is claimed, which is for ever
+        except (OSError, ArtifactError, UnsafePathError) as error:
+            raise SaveError(
+                f"{self.fpath}: artifact {artifact.name!r} was not promoted, and nothing was written: {reason(error)}"
+            ) from error
+        mine = self._take_over(artifact, promotion)
+        try:
+            save(self, only=mine)
+        except BaseException:
+            self._new[mine.name].pop(mine.version, None)
+            self._promotions.pop(id(mine), None)
+            raise
+        return mine
 
     def _next(self, name: str) -> int:
         self._read_once()
@@ -200,11 +225,15 @@ class Repository(Upkeep):
             In mode ``r``.
         ValueError
             When `expiry` cannot be read.
+        ArtifactLoadError
+            When the version is to be used again, and its file is gone.
         """
         self._check_writable("change it")
         expires = naming.now() if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
         with self._lock:
             artifact = self._version(name, version, match)
+            if expires > naming.now():
+                self._check_file(artifact)
             artifact.expiry = expires
             if not artifact.dirty:
                 self._notes.setdefault(record_of(name, artifact.version), {})["expiry"] = naming.iso(expires)
@@ -227,13 +256,17 @@ class Repository(Upkeep):
             In mode ``r``.
         ValueError
             When the alias could be taken for a number or a time, or there is no such artifact.
+        ArtifactLoadError
+            When the file of the version is gone.
         """
         self._check_writable("change it")
         check_alias(alias)
         if reason is not None:
             codec.text(reason, "reason")
         with self._lock:
-            self._moves.append(Move(name, alias, self._version(name, version, "exact"), reason))
+            artifact = self._version(name, version, "exact")
+            self._check_file(artifact)
+            self._moves.append(Move(name, alias, artifact, reason))
 
     def delete_alias(self, name: str, alias: str, *, reason: str | None = None) -> None:
         """Have an alias mean nothing from the next save on.
@@ -274,7 +307,7 @@ class Repository(Upkeep):
                 raise ValueError(f"version {artifact.version} of artifact {name!r} is in release {tag!r}")
             if artifact.dirty:
                 del self._new[name][artifact.version]
-                self._sources.pop(id(artifact), None)
+                self._promotions.pop(id(artifact), None)
             else:
                 self._doomed.add(record_of(name, artifact.version))
 

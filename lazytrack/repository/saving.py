@@ -20,6 +20,7 @@ from lazytrack.repository.versions import (
     ALIAS,
     FIELD,
     HISTORY,
+    PROMOTED,
     Move,
     aliases_of,
     claim_content,
@@ -132,12 +133,12 @@ class _Save:
         """
         shelf, anew = self.repository._shelf, sending is None
         record = record_of(artifact.name, artifact.version)
-        source = self.repository._sources.get(id(artifact))
-        if source is None:
+        promotion = self.repository._promotions.get(id(artifact))
+        if promotion is None or promotion.source is None:
             stored = shelf.write(artifact, sending=sending, anew=anew)
             return signed(artifact, stored, record=record, field=FIELD)
         told = None if sending is None else sending.progress.add_bytes
-        stored = shelf.take(artifact, source, told=told, anew=anew)
+        stored = shelf.take(artifact, promotion.source, told=told, anew=anew)
         if is_trusted(artifact):  # what nobody vouches for there is not vouched for here
             return signed(artifact, stored, record=record, field=FIELD)
         return attrs.evolve(stored, record=record, field=FIELD, signature=None)
@@ -174,9 +175,12 @@ class _Save:
             return patches.setdefault(record, {"record": record, "set": {}})["set"]  # type: ignore[no-any-return]
 
         for artifact, named in self.written:
-            fields_of(named.record).update(
-                name=artifact.name, created_at=naming.iso(artifact.created_at), **{FIELD: named.value}
-            )
+            fields = fields_of(named.record)
+            fields.update(name=artifact.name, created_at=naming.iso(artifact.created_at), **{FIELD: named.value})
+            if (promotion := repository._promotions.get(id(artifact))) is not None:
+                fields[PROMOTED] = attrs.asdict(promotion.origin)
+                event = self._event(version=artifact.version, promoted=fields[PROMOTED])
+                fields_of(aliases_of(artifact.name)).update(name=artifact.name, **event)
         if self.only is not None:
             return list(patches.values())
         for record, fields in repository._notes.items():
@@ -186,25 +190,21 @@ class _Save:
             before = repository._aliases.get(aliases_of(move.name), {}).get(move.alias)
             before = fields.get(ALIAS + move.alias, before)
             after = None if move.artifact is None else move.artifact.version
-            at = repository._journal.clock.tick()
-            fields |= {
-                "name": move.name,
-                ALIAS + move.alias: after,
-                HISTORY + at: {
-                    "alias": move.alias,
-                    "from": before,
-                    "to": after,
-                    "by": repository.author,
-                    "at": naming.iso(naming.logical_to_time(at)),
-                    **({} if move.reason is None else {"reason": move.reason}),
-                },
-            }
+            why = {} if move.reason is None else {"reason": move.reason}
+            event = self._event(alias=move.alias, **{"from": before, "to": after}, **why)
+            fields |= {"name": move.name, ALIAS + move.alias: after, **event}
         for patch in patches.values():
             if gone := [field for field, value in patch["set"].items() if field.startswith(ALIAS) and value is None]:
                 patch["unset"] = gone
                 patch["set"] = {field: value for field, value in patch["set"].items() if field not in gone}
         doomed = [record for record in repository._doomed if not repository._journal.is_deleted(record)]
         return [*patches.values(), *({"record": record, "delete": True} for record in doomed)]
+
+    def _event(self, **said: Any) -> dict[str, Any]:
+        """Return a field for the history of an artifact."""
+        at = self.repository._journal.clock.tick()
+        when = naming.iso(naming.logical_to_time(at))
+        return {HISTORY + at: {**said, "by": self.repository.author, "at": when}}
 
     def _moves(self) -> list[Move]:
         """Return the moves of aliases to what is stored, or is about to be."""
@@ -240,13 +240,15 @@ class _Save:
             if not versions:
                 del repository._new[artifact.name]
             repository._claimed.discard((artifact.name, artifact.version))
-            repository._sources.pop(id(artifact), None)
+            repository._promotions.pop(id(artifact), None)
             repository._take(named.record)
             repository._stored[artifact.name][artifact.version] = artifact  # the one that a user may hold
         if self.only is None:
             self._settle_fields()
         if self.failed:
             names = "; ".join(f"artifact {a.name!r}: {reason(error)}" for a, error in self.failed)
+            if self.only is not None:
+                raise SaveError(f"{repository.fpath}: nothing was promoted: {names}") from self.failed[0][1]
             raise SaveError(
                 f"{repository.fpath}: all was saved but {names}. What is named is kept, and tried again by the next "
                 "save; delete(name, version) gives it up"

@@ -59,7 +59,8 @@ class Upkeep(Catalog, Maintained):
                 if field != FIELD:
                     yield need
                 elif keeper is not None:
-                    yield attrs.evolve(need, until=None, may_be_gone=need.may_be_gone or "expiry" in fields, why=keeper)
+                    may_be_gone = need.may_be_gone or "expiry" in fields
+                    yield attrs.evolve(need, until=None, may_be_gone=may_be_gone, pinned=True, why=keeper)
                 elif "expiry" in fields and codec.is_time(fields["expiry"]):
                     expiry = codec.parse_time(fields["expiry"])
                     yield attrs.evolve(need, until=expiry, may_be_gone=True, why=f"version {record}")

@@ -8,14 +8,17 @@ from typing import Any
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.artifacts import Artifact
+from lazytrack.artifacts import Artifact, Shelf
 from lazytrack.errors import InvalidVersionError, VersionNotFoundError
+from lazytrack.files import join, relative
 from lazytrack.journal.document import compose
 
 FIELD = "artifact"
 """Of the record of a version, the one that says what it is."""
 ALIAS = "aliases."
 """What the fields begin with that say which version an alias means."""
+PROMOTED = "promoted"
+"""Of the record of a version, the one that says what it was promoted from, if it was."""
 HISTORY = "history."
 """What the fields begin with that say who moved an alias, and what was promoted from where."""
 _RECORD = re.compile(r"([^/]+)/(0|[1-9][0-9]{0,8})", re.ASCII)
@@ -84,6 +87,61 @@ class Move:
     alias: str
     artifact: Artifact | None
     reason: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """What a version is promoted from.
+
+    Parameters
+    ----------
+    project
+        The path or URL of a project's head, seen from the repository's folder where there is a way; or what its users
+        have registered it as, which does not end in ``.json``.
+    record, field
+        Where that names the artifact: the slug of an experiment, and ``artifacts.model``, or
+        ``tests.women.artifacts.model``.
+    """
+
+    project: str
+    record: str
+    field: str
+
+    @classmethod
+    def of(cls, value: Any) -> "Origin | None":
+        """Return what a record says; None where that makes no sense."""
+        names = [field.name for field in attrs.fields(cls)]
+        if not isinstance(value, Mapping) or not all(isinstance(value.get(name), str) for name in names):
+            return None
+        return cls(**{name: value[name] for name in names})
+
+    def seen_from(self, folder: str) -> "Origin":
+        """Return the same as a repository in `folder` stores it, where this has a whole path."""
+        return attrs.evolve(self, project=relative(self.project, folder)) if self._is_path else self
+
+    def whole(self, folder: str) -> "Origin":
+        """Return the same with the whole path that a repository in `folder` means."""
+        return attrs.evolve(self, project=join(folder, self.project)) if self._is_path else self
+
+    @property
+    def _is_path(self) -> bool:
+        return self.project.endswith(".json")
+
+
+@attrs.frozen
+class Promotion:
+    """A version that is about to be promoted.
+
+    Parameters
+    ----------
+    origin
+        What from, as this repository stores it.
+    source
+        Where its file is; None where the object itself is here.
+    """
+
+    origin: Origin
+    source: Shelf | None
 
 
 class Versions(Mapping[int, Artifact]):

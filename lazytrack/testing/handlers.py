@@ -56,6 +56,7 @@ class HandlerTests:
 
     def test_what_it_writes_it_reads_back(self, handler: type[Artifact], shelf: Shelf) -> None:
         for number, value in enumerate(self._made()):
+            handler.check_value(value)
             artifact = handler.construct(name=f"value {number}", value=value)
             artifact.stored = shelf.write(artifact)
             loaded = shelf.read(artifact)

@@ -20,6 +20,7 @@ from lazytrack.provenance import kept
 from lazytrack.series import FOLDER, SERIES, Stock
 from lazytrack.tracking.ledger import Ledger
 from lazytrack.tracking.owned import Section, Shown
+from lazytrack.tracking.registry import registry
 
 if TYPE_CHECKING:
     from lazytrack.tracking.record import Record
@@ -51,8 +52,8 @@ SECTIONS: dict[str, tuple[Callable[[Any, str], Any], Callable[[Any], Any], Calla
 class Promoting(Protocol):
     """What `Repository` is to an experiment."""
 
-    def promote(self, artifact: Artifact, source: Shelf) -> int:
-        """Take over an artifact whose file is at `source`."""
+    def promote(self, artifact: Artifact, source: Shelf, *, project: str, record: str, field: str) -> int:
+        """Take over an artifact whose file is at `source`, and that a project names in a field of a record."""
 
 
 class Logged:
@@ -132,8 +133,8 @@ class Logged:
         Parameters
         ----------
         handler
-            The alias of the handler that writes it, such as ``json`` or ``pickle``. By default it is chosen by the
-            object's type, which `artifacts` and the log show.
+            The alias of the handler that writes it, such as ``json`` or ``pickle``. By default one is chosen that
+            brings back an equal object, which `artifacts` and the log show.
         fname
             The name of the file; by default made from the artifact's name and the time.
         overwrite
@@ -150,6 +151,8 @@ class Logged:
             When there is one of that name and `overwrite` is not given.
         ValueError
             When there is no such handler, or `expiry` cannot be read.
+        TypeError
+            When the handler cannot keep the object, where that can be told before it is written.
         UnsafePathError
             When `fname` points outside the store.
         ReadOnlyError
@@ -163,6 +166,7 @@ class Logged:
         if fname is not None:
             naming.safe_path(codec.text(fname, f"fname of artifact {name!r}"))
         expires = None if expiry is None else codec.expiry(expiry, f"expiry of artifact {name!r}")
+        handler_class.check_value(value, **kwargs)
         with self._ledger.lock:
             self._ledger.check()
             artifacts = self._artifact_map()
@@ -218,7 +222,8 @@ class Logged:
         """Make an artifact the next version of its name in a repository, wherever that is.
 
         One that is saved here is copied, its bytes checked, without being loaded, and the repository has it when this
-        returns. One that is not saved is only logged there: saving the repository writes it.
+        returns. One that is not saved is only logged there: saving the repository writes it. The repository notes where
+        it comes from, in `Repository.history` and `Repository.origin`.
 
         Returns
         -------
@@ -232,7 +237,8 @@ class Logged:
         ArtifactLogError
             When it is not newer than the newest version there.
         SaveError
-            When it cannot be copied; then nothing of it is there.
+            When it cannot be copied; then nothing of it is there. Where the file is gone here, or altered, nothing was
+            written at all.
         ReadOnlyError
             When the repository is open for reading only.
         """
@@ -241,7 +247,14 @@ class Logged:
             raise ArtifactLoadError(f"no artifact {name!r} here; known: {self._known_artifacts()}")
         if self._whole is None:
             raise ArtifactLoadError(f"artifact {name!r} belongs to no experiment: append this to one")
-        return repository.promote(artifact, self._whole._owner._shelf_of(artifact))
+        owner = self._whole._owner
+        return repository.promote(
+            artifact,
+            owner._shelf_of(artifact),
+            project=registry.search(owner.location) or owner.location,
+            record=self._whole.slug,
+            field=f"{self._prefix}artifacts.{name}",
+        )
 
     def _known_artifacts(self) -> str:
         return ", ".join(repr(known) for known in self._artifact_map()) or "none"

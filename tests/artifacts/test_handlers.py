@@ -1,5 +1,6 @@
 """Each handler of the package through the published suite, and what is particular to it."""
 
+import datetime as dt
 import io
 import json
 import subprocess
@@ -26,7 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lazytrack import Project
+from lazytrack import Project, Repository
 from lazytrack.artifacts import get_handler, handler_for
 from lazytrack.errors import ArtifactLoadError, SaveError
 from lazytrack.testing import HandlerTests
@@ -294,11 +295,42 @@ def test_a_page_of_plotly_needs_no_network():
     assert "<html>" in page
 
 
-def test_an_image_that_png_cannot_keep_is_refused_with_the_reason(tmp_path):
-    project = Project(tmp_path / "churn")
-    project.log("run").log_artifact("photo", Image.new("CMYK", (2, 2)), "image")
-    with pytest.raises(SaveError, match="cannot write mode CMYK as PNG"):
-        project.save()
+@pytest.mark.parametrize(
+    ("alias", "value", "reason"),
+    [
+        ("image", Image.new("CMYK", (2, 2)), "cannot write mode CMYK as PNG"),
+        ("image", b"png", "keeps an image of Pillow, not bytes"),
+        ("pandas", pd.DataFrame([[1, 2]], columns=["a", "a"]), "Duplicate column names"),
+        ("pandas", pd.DataFrame({"a": [1j]}), "Unsupported numpy type"),
+        ("pandas", pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), "Sparse pandas data"),
+        ("pandas", pd.DataFrame({"a": pd.Series(["a", 1], dtype=object)}), "got a 'int' object"),
+        ("pandas", {"a": [1]}, "keeps a DataFrame of pandas, not dict"),
+        ("polars", pl.DataFrame({"a": [object()]}, schema={"a": pl.Object}), "cannot write 'Object' datatype"),
+        ("polars", pd.DataFrame(), "keeps a DataFrame of polars"),
+        ("numpy", np.array([{}]), "not Python objects"),
+        ("safetensors", {"a": np.zeros(2), "b": [1]}, "arrays of one framework"),
+        ("onnx", "text", "keeps a model of onnx"),
+        ("matplotlib", "text", "keeps a Figure"),
+        ("plotly", "text", "keeps a Figure of plotly"),
+        ("bytes", "text", "keeps bytes, not str"),
+        ("text", b"bytes", "keeps a string, not bytes"),
+    ],
+)
+def test_what_a_named_handler_cannot_keep_is_refused_when_it_is_logged(tmp_path, alias, value, reason):
+    exp, repository = Project(tmp_path / "churn").log("run"), Repository(tmp_path / "models")
+    for log in (exp.log_artifact, repository.log_artifact):
+        with pytest.raises(TypeError, match=reason):
+            log("it", value, alias)
+    assert (exp.artifacts, repository.artifacts) == ([], [])
+
+
+def test_a_writers_options_count_for_what_is_refused(tmp_path):
+    exp = Project(tmp_path / "churn").log("run")
+    with pytest.warns(UserWarning, match="only writes"):
+        exp.log_artifact("plot", figure(), "matplotlib", format="svg")
+    exp.log_artifact("photo", Image.new("CMYK", (2, 2)), "image", format="JPEG", fname="photo.jpg")
+    with pytest.raises(TypeError, match="compression"):
+        exp.log_artifact("table", pd.DataFrame({"a": [1]}), "pandas", compression="none such")
 
 
 def test_estimators_of_another_version_of_sklearn_are_told(tmp_path, monkeypatch):
@@ -390,22 +422,81 @@ class Mine(BaseEstimator):
     pass
 
 
+def with_attrs(frame, **kwargs):
+    frame.attrs = kwargs
+    return frame
+
+
+def read_from(image, **kwargs):
+    """Return an image that was read from a file."""
+    buf = io.BytesIO()
+    image.save(buf, **kwargs)
+    return Image.open(buf)
+
+
+LATE = [None] * 200
+"""What comes after this is not among the first rows."""
 CHOSEN = {
     "text": ["text"],
     "bytes": [b"abc", bytearray(b"abc")],
-    "json": [{"a": [1, 2.5, None]}, [], 5, True, None, OrderedDict(a=1)],
-    "pickle": [(1, 2), {"a": (1,)}, {1: "a"}, float("nan"), {1, 2}, np.array([{}]), np.zeros(2).view(Derived), object],
+    "json": [{"a": [1, 2.5, None]}, [], 5, True, None, OrderedDict(a=1), "\ud800"],
+    "pickle": [
+        *[(1, 2), {"a": (1,)}, {1: "a"}, float("nan"), {1, 2}, np.array([{}]), np.zeros(2).view(Derived), object],
+        np.zeros(2, np.dtype({"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [4, 0]})),
+        np.zeros(2, np.dtype("i4", metadata={"unit": "m"})),
+        pd.DataFrame({"a": [{"x": 1.0}, {"y": 2.0}]}),
+        pd.DataFrame({"a": [*LATE, {"x": 1.0}, {"y": 2.0}]}),
+        pd.DataFrame({"a": pd.Series(["a", 1], dtype=object)}),
+        pd.DataFrame({"a": pd.Series([*LATE, "a", 1], dtype=object)}),
+        pd.DataFrame({"a": pd.Series(["a", b"b"], dtype=object)}),
+        pd.DataFrame({"a": pd.Series([*LATE, 1, 2], dtype=object)}),
+        pd.DataFrame({"a": pd.Series([*LATE, b"a", float("nan")], dtype=object)}),
+        pd.DataFrame({"a": pd.Series(["\ud800"], dtype=object)}),
+        pd.DataFrame({"a": [[1], [2]]}),
+        pd.DataFrame({"a": [1, 2]}, index=pd.Index(["a", 1], dtype=object)),
+        pd.DataFrame({"a": [1j]}),
+        pd.DataFrame({"a": pd.arrays.SparseArray([0, 0, 1])}),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame([[1, 2]], columns=["a", 1]),
+        pd.DataFrame({"a": pd.Categorical([1, 2])}),
+        pd.DataFrame({"a": pd.Categorical(["a", 1])}),
+        pd.DataFrame({"a": np.array(["2026-01-01"], dtype="M8[s]")}),
+        with_attrs(pd.DataFrame({"a": [1]}), unit=(1, 2)),
+        pl.DataFrame({"a": [object()]}, schema={"a": pl.Object}),
+        *[Image.new(mode, (2, 2)) for mode in ("F", "CMYK", "HSV", "LAB", "YCbCr", "I", "PA", "La", "RGBX", "I;16B")],
+        Image.new("L", (0, 2)),
+        Image.new("RGBA", (4, 4), (1, 2, 3, 4)).quantize(4, method=Image.Quantize.FASTOCTREE),
+    ],
     "file": [Path(__file__)],
     "numpy": [np.arange(3), np.array(["a"])],
-    "pandas": [pd.DataFrame({"a": [1]})],
-    "polars": [pl.DataFrame({"a": [1]})],
+    "pandas": [
+        pd.DataFrame({"a": [1]}),
+        pd.DataFrame(),
+        pd.DataFrame(columns=["a", "b"], dtype=object),
+        pd.DataFrame({"a": LATE}),
+        pd.DataFrame({"a": [*LATE, "text"], "b": range(201)}),
+        pd.DataFrame({"a": [b"a", None], "b": pd.Series([None, dt.date(2026, 11, 20)], dtype=object)}),
+        pd.DataFrame({"a": pd.Series([*LATE, dt.date(2026, 11, 20)], dtype=object)}),
+        pd.DataFrame({"a": pd.Categorical(["x"], categories=["x", "y"], ordered=True)}),
+        pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": [np.nan, -0.0]}),
+        pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])),
+        pd.DataFrame({"a": [1, 2]}, index=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None])),
+        pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2026-11-20", periods=2, tz="Europe/Vienna")),
+        with_attrs(pd.DataFrame({"a": [1]}), unit="m"),
+    ],
+    "polars": [
+        pl.DataFrame({"a": [1]}),
+        pl.DataFrame({"a": [{"x": None}, None], "b": ["x", None]}, schema_overrides={"b": pl.Categorical}),
+    ],
     "joblib": [LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression()), Mine()],
     "onnx": [model()],
     "matplotlib": [Figure()],
     "plotly": [go.Figure()],
     "image": [
-        Image.new("L", (1, 1)),
-        loaded("image", written("image", Image.new("L", (1, 1)))),
+        *[Image.new(mode, (1, 1)) for mode in ("1", "L", "LA", "RGB", "RGBA", "I;16")],
+        read_from(Image.new("L", (1, 1)), format="PNG"),
+        read_from(Image.new("RGB", (8, 8)), format="JPEG"),
+        Image.linear_gradient("L").convert("RGB").quantize(7),
     ],
 }
 
@@ -413,6 +504,32 @@ CHOSEN = {
 @pytest.mark.parametrize(("alias", "value"), [(alias, value) for alias, values in CHOSEN.items() for value in values])
 def test_a_handler_is_chosen_by_the_objects_type(alias, value):
     assert handler_for(value) == alias
+
+
+def is_equal(again, value):
+    """Tell whether what was loaded is what was logged, whatever that is."""
+    if isinstance(value, pd.DataFrame):
+        pd.testing.assert_frame_equal(again, value, check_exact=True, check_freq=False)
+        return again.attrs == value.attrs
+    if isinstance(value, pl.DataFrame):
+        return again.schema == value.schema and again.equals(value)
+    if isinstance(value, np.ndarray):
+        return again.dtype == value.dtype and again.tobytes() == value.tobytes()
+    if isinstance(value, Image.Image):
+        return TestImage().is_equal(again, value) and again.getpalette() == value.getpalette()
+    return again == value
+
+
+@pytest.mark.parametrize(
+    ("alias", "value"),
+    [
+        (alias, value)
+        for alias in ("text", "bytes", "json", "numpy", "pandas", "polars", "image")
+        for value in CHOSEN[alias]
+    ],
+)
+def test_what_a_handler_is_chosen_for_comes_back_equal(alias, value):
+    assert is_equal(loaded(alias, written(alias, value)), value)
 
 
 def test_the_choice_is_shown(tmp_path, caplog):

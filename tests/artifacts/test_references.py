@@ -144,13 +144,30 @@ def test_nothing_there_is_told_when_it_is_logged(project, tmp_path):
         "https://dana:secret-word@example.org/data.csv",
         "https://bucket.example.org/data.csv?X-Amz-Signature=secret-word",
         "https://example.org/data.csv?sig=secret-word&se=2026",
+        "https://example.org/data.csv?API_KEY=secret-word",
+        "https://example.org/data.csv#access_token=secret-word",
+        "https://secret-word@example.org/data.csv",
+        "s3://key:secret-word@bucket/data.csv",
     ],
 )
 def test_what_would_let_others_in_is_refused_and_not_repeated(project, url):
     exp = project.log("run")
-    with pytest.raises(ValueError, match="is kept nowhere") as caught:
-        exp.log_artifact("data", url, "reference")
-    assert "secret-word" not in str(caught.value)
+    for make in (Reference.to, lambda url: Reference(url, ()), lambda url: exp.log_artifact("data", url, "reference")):
+        with pytest.raises(ValueError, match="is kept nowhere") as caught:
+            make(url)
+        assert "secret-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "abfss://container@account.dfs.core.windows.net/data.csv",
+        "sftp://dana@example.org/data.csv",
+        "/data/a:b@c?token=d",
+    ],
+)
+def test_what_lets_nobody_in_is_referred_to(url):
+    assert Reference(url, ()).url == url
 
 
 def test_references_are_promoted_and_merged_as_other_artifacts_are(project, data, tmp_path):

@@ -375,6 +375,21 @@ def test_files_whose_names_are_not_json_are_reported_and_not_read_as_patches(fil
 
     assert journal.problems.keys() == {"log/notes.txt", f"{log(2)}~", f"{log(2)}.tmp", "packs/Thumbs.db", "packs/json"}
     assert set(journal.problems.values()) == {"is not a lazytrack file (its name does not end in .json)"}
+    assert journal.foreign == journal.problems.keys()
+    assert files.did("read") == [log(1)]
+
+    files.take("log/notes.txt")
+    journal.refresh()
+    assert "log/notes.txt" not in journal.problems
+
+
+def test_a_foreign_file_does_not_make_a_store_that_cannot_be_read_look_empty(files, journal):
+    put_logs(files, 1)
+    files.put("log/Thumbs.db", b"")
+    files.broken["read"] = PermissionError(errno.EACCES, "refused")
+
+    with pytest.raises(PermissionError):
+        journal.refresh()
 
 
 def test_documents_with_odd_names_are_read_and_never_packed(files, journal):

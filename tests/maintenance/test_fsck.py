@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from storage_clock import DAY
 
-from lazytrack import Project, Repository
+from lazytrack import Project, Repository, naming
 from lazytrack.errors import StoreWarning
+from lazytrack.provenance import kept
+from lazytrack.release import Release, dumps
 
 pytestmark = pytest.mark.filterwarnings("ignore::lazytrack.errors.StoreWarning")
 
@@ -89,11 +92,11 @@ def test_orphans_leftovers_and_foreign_files_are_told_apart(project, storage):
     files.create("artifacts/notes.txt", b"foreign")
     files.create("notes.txt", b"foreign")
     files.create("log/notes.txt", b"foreign")
-    assert {kind for kind, _ in found(project.fsck())} == {"foreign", "damaged"}  # the others may be on their way
+    assert {kind for kind, _ in found(project.fsck())} == {"foreign"}  # the others may be on their way
     storage.pass_by(2 * DAY, project)
     findings = project.fsck(repair=True)
     assert sorted(found(findings)) == [
-        ("damaged", "notes.txt"),
+        ("foreign", "notes.txt"),
         ("foreign", "notes.txt"),
         ("foreign", "notes.txt"),
         ("leftover", ".it.json.abcdefgh.tmp"),
@@ -102,6 +105,44 @@ def test_orphans_leftovers_and_foreign_files_are_told_apart(project, storage):
     assert [finding.kind for finding in findings if finding.repaired] == ["leftover"]
     assert "leftover" not in {kind for kind, _ in found(project.fsck())}
     assert Path(project.folder, "artifacts/notes.txt").read_bytes() == b"foreign"
+
+
+STRAYS = {
+    "log/Thumbs.db": b"",
+    "packs/desktop.ini": b"[.ShellClassInfo]",
+    "log/notes.json": b'{"call": "Dana"}',
+    "packs/half.json": b"{",
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+def test_a_foreign_file_beside_the_journals_is_told_as_such_and_stops_nothing(project, storage, stray):
+    exp = project["one"]
+    exp.log_artifact("it", "newer", overwrite=True)
+    project.save()
+    project._journal.files.create(stray, STRAYS[stray])
+    storage.pass_by(2 * DAY, project)
+    finding, _ = project.fsck(repair=True)
+    assert (finding.kind, finding.where, finding.repaired) == ("foreign", stray, False)
+    assert finding.remedy == "move it away"
+    assert list(project.problems) == [stray]
+    garbage = project.gc(dry_run=False)
+    assert (len(garbage.going), garbage.obstacles) == (1, [])
+    Path(project.folder, stray).unlink()
+    project.refresh()
+    assert project.problems == {}
+    assert project.fsck() == []
+
+
+@pytest.mark.parametrize("content", [b'{"format": "lazytrack/2", "kind": "log"}', b'{"format": "lazytrack/1", "pa'])
+def test_what_says_that_it_is_lazytracks_is_no_foreign_file_whatever_it_is_called(project, storage, content):
+    exp = project["one"]
+    exp.log_artifact("it", "newer", overwrite=True)
+    project.save()
+    project._journal.files.create("log/later-20260101.json", content)
+    storage.pass_by(2 * DAY, project)
+    assert found(project.fsck()) == [("damaged", "later-20260101.json")]
+    assert project.gc(dry_run=False).going == []
 
 
 def test_a_torn_file_is_put_aside_and_kept(project, storage):
@@ -154,6 +195,37 @@ def test_a_missing_file_is_named_elsewhere_where_the_same_bytes_are(project):
     assert Project(project.fpath)["one"].load_artifact("it") == {"name": "one"}
 
 
+def test_a_file_that_many_records_need_is_told_once(project):
+    shared = Path(project.folder, kept.path_of("a" * 64))
+    for name in ("one", "two"):
+        project._journal.append([{"record": project[name].slug, "set": {"environment": "a" * 64}}], by="x")
+    project._journal.files.create(kept.path_of("a" * 64), b"altered")
+    [finding] = check(project)
+    assert (finding.kind, Path(project.folder, finding.where)) == ("altered", shared)
+    slugs = [exp.slug for exp in project.experiments]
+    assert finding.what in [
+        f"is not the file that was saved, and is environment of {slug}; 2 records need it" for slug in slugs
+    ]
+    shared.unlink()
+    assert found(check(project)) == [("missing", shared.name)]
+
+
+def test_a_missing_file_that_many_records_need_is_named_elsewhere_by_each(project):
+    other = file_of(project, "artifacts/one-*/it/*/*")
+    entry = project._journal.get(project["one"].slug, "artifacts.it")
+    gone = {**entry, "path": "artifacts/x/it/0-abcdefgh/it.json"}
+    with project.log("three"), project.log("four"):
+        pass
+    project.save()
+    for name in ("three", "four"):
+        project._journal.append([{"record": project[name].slug, "set": {"artifacts.it": gone}}], by="x")
+    [finding] = check(project, repair=True)
+    assert (finding.repaired, other.name in finding.remedy) == (True, True)
+    assert check(project) == []
+    again = Project(project.fpath)
+    assert [again[name].load_artifact("it") for name in ("three", "four")] == [{"name": "one"}] * 2
+
+
 def test_a_damaged_folder_is_told_file_by_file(project, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -180,6 +252,36 @@ def test_a_claim_that_is_gone_is_made_again(repository):
     assert finding.repaired
     assert claim.exists()
     assert check(repository) == []
+
+
+@pytest.mark.parametrize("keeper", ["alias", "release"])
+def test_a_version_that_is_meant_by_name_and_was_collected_is_told(repository, storage, keeper):
+    repository.set_artifact_expiry("model", 0)
+    repository.save()
+    storage.pass_by(3 * DAY, repository)
+    assert len(repository.gc(dry_run=False).going) == 1
+    assert repository.fsck() == []
+    if keeper == "alias":
+        set_to = {"name": "model", "aliases.champion": 0}
+        repository._journal.append([{"record": "model/aliases", "set": set_to}], by="x")
+    else:
+        Path(repository.dir, "releases.json").write_text(dumps([Release("v1", [("model", 0)])]))
+    [finding] = repository.fsck()
+    assert (finding.kind, finding.where.startswith("artifacts/model/0-")) == ("missing", True)
+    meant = "'champion'" if keeper == "alias" else "in release 'v1'"
+    assert finding.what == f"is gone, and is version model/0, which is {meant}"
+    assert repository.gc(dry_run=False).obstacles == []
+
+
+def test_a_version_that_was_collected_and_is_valid_again_is_told(repository, storage):
+    repository.set_artifact_expiry("model", 0)
+    repository.save()
+    storage.pass_by(3 * DAY, repository)
+    repository.gc(dry_run=False)
+    later = naming.iso(naming.now() + timedelta(days=9))
+    repository._journal.append([{"record": "model/0", "set": {"expiry": later}}], by="x")
+    [finding] = repository.fsck()
+    assert (finding.kind, finding.what) == ("missing", "is gone, and is version model/0")
 
 
 def test_a_version_whose_file_is_gone_is_told(repository):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from storage_clock import DAY, HOUR
 
+import lazytrack
 from lazytrack import Project, Repository, naming
 from lazytrack.artifacts.json import JSONArtifact
 from lazytrack.errors import ArtifactLoadError, ReadOnlyError, SaveError, StoreWarning
@@ -158,6 +159,56 @@ def test_what_expired_goes_a_day_later_unless_something_depends_on_it(project, s
         again["expiring"].load_artifact("it")
     again.gc(dry_run=False)
     assert again.fsck() == []
+
+
+@lazytrack.step
+def make(life: int) -> list[int]:
+    return [life]
+
+
+@lazytrack.pipeline
+def making():
+    make(1)
+
+
+def test_an_output_that_a_later_run_took_from_the_cache_says_so(project, storage):
+    with project:
+        first, second = making(), making()
+    assert second.get_step("make").status == "cached"
+    storage.pass_by(2 * DAY, project)
+
+    def reason():
+        [reason] = {fate.reason for fate in project.gc(dry_run=False).staying if fate.path.endswith("output.json")}
+        return reason
+
+    assert reason() == f"artifacts.make.output of {first.id}; cache: taken by run {second.id}"
+    project.delete(first.id)
+    project.save()
+    assert reason() == f"cache: taken by run {second.id}"
+    assert Project(project.fpath)[second.id].load_artifact("make.output") == [1]
+    project.delete(second.id)
+    project.save()
+    storage.pass_by(2 * DAY, project)
+    assert "output.json" in str(project.gc(dry_run=False).going)
+
+
+@pytest.mark.parametrize("kind", ["project", "repository"])
+def test_what_has_expired_stays_for_another_day(request, storage, kind):
+    store, soon = request.getfixturevalue(kind), datetime.now(UTC) + timedelta(hours=40)
+    if kind == "project":
+        log(store, [1], expiry=soon)
+    else:
+        store.log_artifact("model", [1], expiry=soon)
+        store.save()
+    storage.pass_by(41 * HOUR, store)  # so that it is not young any more
+    [fate] = store.gc(dry_run=False).files
+    assert (fate.goes, fate.reason.endswith(", expired lately")) == (False, True)
+    storage.pass_by(22 * HOUR, store)
+    assert store.gc(dry_run=False).going == []
+    storage.pass_by(2 * HOUR, store)
+    [fate] = store.gc(dry_run=False).going
+    assert fate.reason.startswith(f"expired {naming.iso(soon)}")
+    assert kept(store) == []
 
 
 def test_files_that_are_not_lazytracks_are_left_alone(project, storage):
@@ -514,15 +565,41 @@ def test_an_expired_version_whose_file_is_condemned_and_that_is_to_stay_gets_a_c
     assert repository.fsck() == []
 
 
-def test_a_version_whose_file_is_gone_keeps_its_alias_with_a_warning(repository, storage):
+def test_a_version_whose_file_goes_meanwhile_keeps_its_alias_with_a_warning(repository, storage):
     repository.log_artifact("model", [1])
     repository.save()
-    for path in kept(repository):
-        Path(repository.folder, path).unlink()
     other = Repository(repository.fpath)
     other.set_alias("model", "champion")
+    for path in kept(repository):
+        Path(repository.folder, path).unlink()
     with pytest.warns(StoreWarning, match="model/0 of .* is there, but the file of an artifact is gone"):
         other.save()
+
+
+@pytest.mark.parametrize("what", ["a file", "a folder", "a file of a folder"])
+def test_a_version_whose_file_was_collected_gets_no_alias_and_no_later_expiry(repository, storage, tmp_path, what):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("a")
+    repository.log_artifact("model", [1] if what == "a file" else tmp_path / "folder", expiry="1h")
+    repository.log_artifact("model", [2])
+    repository.save()
+    storage.pass_by(2 * DAY, repository)
+    if what == "a file of a folder":
+        [path] = Path(repository.folder).glob("artifacts/*/*/files/a")
+        path.unlink()
+    else:
+        assert repository.gc(dry_run=False).going
+    other = Repository(repository.fpath)
+    for change in (
+        lambda: other.set_alias("model", "champion", 0),
+        lambda: other.set_artifact_expiry("model", 0, expiry="90d"),
+    ):
+        with pytest.raises(
+            ArtifactLoadError, match=r"file of version 0 of artifact 'model' is gone, as gc .* Choose another version"
+        ):
+            change()
+    assert other.aliases("model") == {}
+    assert [f.kind for f in other.fsck()] == (["missing"] if what == "a file of a folder" else [])
 
 
 @pytest.mark.parametrize("kind", ["s3", "gcs", "azure", "sftp", "memory"])
@@ -705,17 +782,21 @@ def test_what_was_collected_and_is_needed_again_is_no_obstacle(project, reposito
     repository.log_artifact("model", [1])
     repository.save()
     storage.pass_by(3 * DAY, project, repository)
+    other = Repository(repository.fpath)
+    other.set_alias("model", "champion", 0)
     assert len(project.gc(dry_run=False).going) == 2
     assert len(repository.gc(dry_run=False).going) == 2
     down = log(project, [1], "down")
     down.dependencies["up"] = up
-    repository.set_alias("model", "champion", 0)
     with pytest.warns(StoreWarning, match="is gone"):
-        repository.save()
+        other.save()
     project.save()
     for store in (project, repository):
         assert store.gc(dry_run=False).obstacles == []
-        assert store.fsck() == []
+    assert project.fsck() == []
+    [finding] = repository.fsck()
+    assert (finding.kind, finding.what) == ("missing", "is gone, and is version model/0, which is 'champion'")
+    assert finding.remedy.endswith("or have another version take its place")
 
 
 def test_where_there_is_nothing_nothing_is_made(tmp_path):

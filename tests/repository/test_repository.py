@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from lazytrack.errors import (
     VersionNotFoundError,
 )
 from lazytrack.files.local import LocalFiles
+from lazytrack.tracking.registry import registry
 
 DAY = timedelta(days=1)
 
@@ -477,16 +479,151 @@ def test_an_unsaved_artifact_is_logged_and_saved_with_the_repository(tmp_path, f
     assert Repository(folder).load_artifact("report") == {"a": 1}
 
 
-def test_a_promotion_that_fails_leaves_nothing(project, folder, monkeypatch):
-    repository = saved(folder, 1, name="other")
-    path = Path(project.folder, project["run"].artifacts[0].stored.path)
-    path.write_bytes(b"altered")
-    with pytest.raises(SaveError, match="is not the one that was saved"):
-        project["run"].promote_artifact(repository, "model")
+def files_in(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("change", ["altered", "as long", "gone"])
+@pytest.mark.parametrize("which", ["model", "folder", "a file of the folder"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_promotion_that_is_refused_leaves_nothing(project, folder, tmp_path, which, change, is_new):
+    (tmp_path / "weights").mkdir()
+    for name in "ab":
+        (tmp_path / "weights" / name).write_text(f"weights {name}")
+    exp = project["run"] if project.mode == "w+" else project.attach("run")
+    exp.log_artifact("folder", tmp_path / "weights")
+    project.save()
+    name = "model" if which == "model" else "folder"
+    stored = next(artifact.stored for artifact in exp.artifacts if artifact.name == name)
+    path = Path(project.folder, stored.path)
+    if which == "a file of the folder":
+        path = path.parent / "files" / "b"
+    content = path.read_bytes()
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"altered" if change == "altered" else bytes([content[0] ^ 1]) + content[1:])
+    repository = Repository(folder) if is_new else saved(folder, 1, name="other")
+    before = files_in(folder)
+    with pytest.raises(SaveError, match=r"nothing was written: .*(is not the one that was saved|is gone)"):
+        exp.promote_artifact(repository, name)
+    assert files_in(folder) == before
+    assert name not in repository
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    assert exp.promote_artifact(repository, name) == 0
+    assert Repository(folder).fsck() == []
+
+
+def test_a_promotion_that_cannot_be_written_is_told_and_its_number_is_used_again(project, folder, monkeypatch):
+    repository = Repository(folder)
+
+    def full(*_, **__):
+        raise OSError(28, "no space")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(repository._shelf), "copy_to", full)
+        with pytest.raises(SaveError, match=r"nothing was promoted: artifact 'model': .*no space"):
+            project["run"].promote_artifact(repository, "model")
     assert "model" not in repository
+    assert project["run"].promote_artifact(repository, "model") == 0
+
+
+def test_what_is_promoted_from_elsewhere_is_fetched_once(s3, s3_server, folder, tmp_path):
+    url, options = s3
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "a").write_text("weights")
+    project = Project(url, **options)
+    exp = project.log("run")
+    exp.log_artifact("model", [1], "pickle")
+    exp.log_artifact("folder", tmp_path / "weights")
+    project.save()
+    exp = Project(url, mode="r", **options)["run"]
+    repository = Repository(folder)
+    for name, count in (("model", 1), ("folder", 2)):
+        s3_server.requests()
+        exp.promote_artifact(repository, name)
+        fetched = [path for method, path in s3_server.requests() if method == "GET" and "/artifacts/" in path]
+        assert len(fetched) == len(set(fetched)) == count
+
+
+# --- where it comes from ---
+
+
+def test_a_promotion_is_in_the_history_and_leads_back_to_the_experiment(project, folder):
+    exp = project["run"]
+    repository = Repository(folder, author="ada")
+    exp.promote_artifact(repository, "model")
+    repository.set_alias("model", "champion", reason="first")
     repository.save()
-    assert [a.name for a in Repository(folder).artifacts] == ["other"]
-    assert list(folder.rglob("artifacts/model/*")) == []
+    repository.log_artifact("model", 2)
+    repository.save()
+    found = Repository(folder, mode="r")
+    promotion, move = found.history("model")
+    origin = {"project": "../churn/project.json", "record": exp.slug, "field": "artifacts.model"}
+    assert promotion == {"version": 0, "promoted": origin, "by": "ada", "at": promotion["at"]}
+    assert move["alias"] == "champion"
+    assert promotion["at"] < move["at"]
+    assert found._journal.get("model/0", "promoted") == origin
+    assert found.origin("model", "champion") == origin | {"project": project.fpath}
+    assert Project(found.origin("model", 0)["project"])[origin["record"]] == exp
+    assert found.origin("model") is None
+    assert set(found.get_artifact_metadata("model", 0)) == {
+        *("name", "fname", "created_at", "expiry", "version", "handler", "python_version")
+    }
+
+
+def test_where_a_version_comes_from_is_known_after_all_was_moved(project, folder, tmp_path):
+    project["run"].promote_artifact(Repository(folder), "model")
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("churn", "models"):
+        shutil.move(tmp_path / name, tmp_path / "elsewhere" / name)
+    origin = Repository(tmp_path / "elsewhere" / "models").origin("model")
+    assert origin["project"] == str(tmp_path / "elsewhere" / "churn" / "project.json")
+
+
+def test_a_copy_elsewhere_knows_where_its_versions_come_from(project, folder, tmp_path):
+    project["run"].promote_artifact(Repository(folder), "model")
+    copy = Repository(folder, mode="r").copy(tmp_path / "far" / "away" / "copy", [("model", 0)])
+    assert copy.origin("model") == Repository(folder).origin("model")
+    assert copy._journal.get("model/0", "promoted")["project"] == "../../../churn/project.json"
+
+
+def test_what_is_promoted_unsaved_says_where_it_comes_from_when_it_is_saved(tmp_path, folder):
+    project = Project(tmp_path / "churn")
+    exp = project.log("run")
+    exp.log_test("women").log_artifact("report", {"a": 1}, "json")
+    repository, other = Repository(folder), Repository(folder)
+    exp.tests[0].promote_artifact(repository, "report")
+    project.save()
+    other.log_artifact("report", "theirs")
+    other.save()
+    origin = {"project": project.fpath, "record": exp.slug, "field": "tests.women.artifacts.report"}
+    assert repository.origin("report") == origin
+    assert repository.history("report") == []
+    repository.save()
+    found = Repository(folder)
+    assert [event["version"] for event in found.history("report")] == [1]
+    assert (found.origin("report", 0), found.origin("report", 1)) == (None, origin)
+
+
+def test_a_project_that_is_registered_is_called_so(project, folder):
+    registry.add_project("churn", project)
+    try:
+        project["run"].promote_artifact(Repository(folder), "model")
+    finally:
+        registry.projects.pop("churn")
+    assert Repository(folder).origin("model")["project"] == "churn"
+
+
+@pytest.mark.parametrize("said", ["text", {}, {"project": 5, "record": "r", "field": "f"}, None, []])
+def test_an_origin_that_makes_no_sense_is_none(folder, said):
+    repository = saved(folder, 1)
+    repository._journal.append([{"record": "report/0", "set": {"promoted": said}}], by="x")
+    found = Repository(folder)
+    assert found.origin("report") is None
+    assert found.load_artifact("report") == 1
+    assert found.copy(folder / "copy", [("report", 0)]).origin("report") is None
 
 
 def test_what_is_not_trusted_is_promoted_and_still_not_trusted(project, folder, monkeypatch):

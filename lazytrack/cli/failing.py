@@ -25,7 +25,13 @@ class Failure(Exception):  # noqa: N818  (it is what the command line ends with,
 
 def run(app: Any, arguments: Sequence[str] | None) -> int:
     """Run the command line and return its exit code; what goes wrong is told on stderr."""
-    warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+        return _run(app, arguments)
+
+
+def _run(app: Any, arguments: Sequence[str] | None) -> int:
     try:
         result = app(arguments, prog_name="lazytrack", standalone_mode=True)
         sys.stdout.flush()

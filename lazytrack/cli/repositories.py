@@ -1,6 +1,6 @@
 """Commands on repositories of artifacts: repo, promote, alias, release, expire."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -169,7 +169,7 @@ def alias(
     if remove:
         opened.delete_alias(artifact_name, name, reason=reason)
     else:
-        number = int(opened.get_artifact_metadata(artifact_name, version=version, match=match)["version"])
+        number = opened.get_artifact_metadata(artifact_name, version=version, match=match)["version"]
         opened.set_alias(artifact_name, name, number, reason=reason)
     opened.save()
     note(f"{name} of {artifact_name} means {f'v{opened.aliases(artifact_name)[name]}' if not remove else 'nothing'}")
@@ -186,10 +186,10 @@ def expire(
     """Say from when on a version is not to be used any more; gc deletes it later."""
     opened = given.open_repository(repository, "w+")
     name, version, match = given.version_of(artifact)
-    opened.set_artifact_expiry(name, version=version, match=match, expiry=when)
+    number = opened.get_artifact_metadata(name, version=version, match=match)["version"]
+    opened.set_artifact_expiry(name, version=number, expiry=when)
     opened.save()
-    found: dict[str, Any] = opened.get_artifact_metadata(name, version=version, match=match) if version else {}
-    note(f"{artifact} expires{' at ' + str(found['expiry']) if found.get('expiry') else ''}")
+    note(f"{name}:v{number} expires at {opened.get_artifact_metadata(name, version=number)['expiry']}")
 
 
 @release.command("create")

@@ -66,7 +66,7 @@ def init(
         note(f"there is a {'repository' if repository else 'project'} at {made.fpath} already")
         return
     made.save()
-    note(f"begun: {made.fpath}")
+    note(f"begun: {made.fpath.removeprefix('./')}")
 
 
 @app.command()

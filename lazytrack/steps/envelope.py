@@ -5,12 +5,14 @@ good, and hangs others.
 """
 
 import functools
+import inspect
 import io
 import pickle
 import socket
 import sys
 import threading
 import time
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +121,7 @@ class Sender:
         import cloudpickle  # noqa: PLC0415  (only steps that run elsewhere need it)
 
         state = {name: value for name, value in vars(step).items() if name not in _STAYS_HERE}
-        return bytes(cloudpickle.dumps((type(step), state, configuration)))
+        return bytes(cloudpickle.dumps((type(step), state, configuration, _file_of(step))))
 
     def pack(self, task: Task, program: bytes, variables: Mapping[str, str] | None) -> Parcel:
         """Pack an attempt.
@@ -148,6 +150,8 @@ def _where() -> tuple[str, str]:
     return socket.gethostname(), sys.executable
 
 
+_BY_VALUE = "<dynamic-code>"
+"""The file of code that was packed by value."""
 _STAYS_HERE = {"_source", "source_code", "__wrapped__"}
 """What of a step is not needed to run it; it holds the whole text of a file."""
 _OF_A_CALL = [field.name for field in attrs.fields(Task) if field.name not in {"step", "configuration", "owner"}]
@@ -242,7 +246,33 @@ def _place_in(content: bytes) -> _Place:
 
 @functools.lru_cache(maxsize=64)
 def _program_in(content: bytes) -> Any:
-    return pickle.loads(content)
+    kind, state, configuration, file = pickle.loads(content)
+    step = object.__new__(kind)
+    step.__dict__.update(state)
+    _name_files(step, file)
+    return kind, state, configuration
+
+
+def _file_of(step: "BaseStep") -> str | None:
+    function = inspect.unwrap(step.entrypoint)
+    code = getattr(function, "__code__", None)
+    return None if code is None else str(code.co_filename)
+
+
+def _name_files(step: "BaseStep", file: str | None) -> None:
+    """Have tracebacks of code that went here by value show where it stands, as they do elsewhere."""
+    function = inspect.unwrap(step.entrypoint)
+    function = getattr(function, "__func__", function)
+    if file is None or not isinstance(function, types.FunctionType) or function.__code__.co_filename != _BY_VALUE:
+        return
+    for found in (function, *function.__globals__.values()):
+        if isinstance(found, types.FunctionType) and found.__code__.co_filename == _BY_VALUE:
+            found.__code__ = _in_file(found.__code__, file)
+
+
+def _in_file(code: types.CodeType, file: str) -> types.CodeType:
+    inner = tuple(_in_file(each, file) if isinstance(each, types.CodeType) else each for each in code.co_consts)
+    return code.replace(co_filename=file, co_consts=inner)
 
 
 def run_parcel(content: bytes) -> bytes:

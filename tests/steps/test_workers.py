@@ -334,6 +334,29 @@ def test_what_a_step_prints_is_printed_here(capsys):
     assert shown.err == "to stderr\n"
 
 
+def test_tracebacks_of_code_that_cannot_be_imported_show_where_it_stands(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from lazytrack import Project, pipeline, step\n"
+        "def helper(n):\n"
+        "    return [1 / each for each in (n,)]  # in the helper\n"
+        "@step\n"
+        "def fails(n: int) -> list:\n"
+        "    return helper(n)  # in the step\n"
+        "@pipeline(executor='processes:1')\n"
+        "def whole():\n"
+        "    fails.submit(0)\n"
+        f"with Project({str(tmp_path / 'told')!r}):\n"
+        "    whole()\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert "ZeroDivisionError" in done.stderr
+    with Project(tmp_path / "told", mode="r") as project:
+        error = project.experiments[0].steps[0].error
+    assert f'File "{program}", line 3, in helper\n    return [1 / each for each in (n,)]  # in the helper' in error
+    assert f'File "{program}", line 6, in fails\n    return helper(n)  # in the step' in error
+
+
 def test_a_step_that_reads_finds_nothing_to_read():
     @step(enable_cache=False)
     def reads() -> str:

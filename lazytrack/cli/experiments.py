@@ -50,13 +50,7 @@ def list_experiments(
         rows, total = list(table), len(table)
         if len(table) == limit:
             total = len(opened) if where is None else len(opened.search(where))
-    for row in rows:
-        if not any(row["tags"] or () for row in rows):
-            del row["tags"]
-    columns = [name for name in table.columns if name != "tags" or any(row.get("tags") for row in rows)]
-    columns = [
-        name for name in columns if name.partition(".")[1] == "" or any(row.get(name) is not None for row in rows)
-    ]
+    columns = [name for name in table.columns if name in _ALWAYS or any(row[name] not in (None, []) for row in rows)]
     more = f"{len(rows)} of {total}: -n 0 shows all" if len(rows) < total else ""
     show_rows(rows, shape, columns=columns, more=more or ("no experiment is so" if not rows else ""))
 

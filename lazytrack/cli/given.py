@@ -47,6 +47,10 @@ Expression = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
+_HEAD_BYTES = 10_000
+"""A file that says what a store is, is smaller."""
+
+
 @attrs.frozen(kw_only=True)
 class Shape:
     """How rows are to be shown.
@@ -125,7 +129,9 @@ def _here(kind: str) -> str:
     usual = f"{kind}.json"
     if os.path.exists(usual):  # noqa: PTH110  (paths are strings here)
         return usual
-    found = [str(path) for path in sorted(Path().glob("*.json")) if path.with_suffix("").is_dir() and _is(path, kind)]
+    found = [
+        str(path) for path in sorted(Path().glob("*.json")) if path.stat().st_size < _HEAD_BYTES and _is(path, kind)
+    ]
     if len(found) > 1:
         raise Failure(f"there are several {kind} files here, {', '.join(found)}: say which with -{kind[0]}", USAGE)
     return found[0] if found else usual

@@ -16,6 +16,8 @@ from lazytrack.tracking.where import order
 
 Row = dict[str, Any]
 _STYLES = {"completed": "green", "failed": "red", "running": "cyan", "stopped": "yellow", "cached": "blue"}
+_BETWEEN = 3
+"""Characters between two columns of a table."""
 _SIZES = ("B", "KB", "MB", "GB", "TB")
 _KILO = 1000
 
@@ -155,17 +157,49 @@ def _show_table(rows: Sequence[Row], names: Sequence[str], precision: int, more:
     if not rows:
         note(more or "nothing to show")
         return
-    if not out.is_terminal:  # for other programs a line is a line, however long
-        out.width = 100_000
+    cells = {name: [styled(row.get(name), precision) for row in rows] for name in names}
+    headings = _headings(names)
+    hidden: list[str] = []
+    if out.is_terminal:
+        widths = {name: max(len(headings[name]), *map(_width, cells[name])) for name in names}
+        hidden = _hidden(rows, widths, out.width)
+    else:
+        out.width = 100_000  # for other programs a line is a line, however long
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in names:
+    shown = [name for name in names if name not in hidden]
+    for name in shown:
         is_number = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(styled(row.get(name), precision) for name in names))
+        table.add_column(headings[name] if out.is_terminal else name, justify="right" if is_number else "left")
+    for number in range(len(rows)):
+        table.add_row(*(cells[name][number] for name in shown))
     out.print(table)
+    if hidden:
+        note(f"the terminal is too narrow for {', '.join(hidden)}: --keep chooses, show has all")
     if more:
         note(more)
+
+
+def _width(text: Any) -> int:
+    return max((len(line) for line in text.plain.split("\n")), default=0)
+
+
+def _headings(names: Sequence[str]) -> dict[str, str]:
+    """Return what stands above each column: ``lr`` for ``parameters.lr``, where that is the only one."""
+    short = {name: name.partition(".")[2] if name.startswith(("parameters.", "metrics.")) else name for name in names}
+    return {name: short[name] if [*short.values()].count(short[name]) == 1 else name for name in names}
+
+
+def _hidden(rows: Sequence[Row], widths: Mapping[str, int], room: int) -> list[str]:
+    """Return the columns that a terminal has no room for: first those that tell nothing, being the same everywhere."""
+    same = [name for name in widths if len(rows) > 1 and all(row.get(name) == rows[0].get(name) for row in rows)]
+    others = [name for name in widths if name not in same]
+    hidden: list[str] = []
+    for name in [*reversed(same), *reversed(others)]:
+        left = [width for column, width in widths.items() if column not in hidden]
+        if sum(left) + _BETWEEN * (len(left) - 1) <= room or len(left) == 1:
+            break
+        hidden.append(name)
+    return [name for name in widths if name in hidden]
 
 
 def styled(value: Any, precision: int) -> Any:
@@ -175,7 +209,7 @@ def styled(value: Any, precision: int) -> Any:
     if isinstance(value, float):
         text = f"{value:.{precision}g}"
     elif isinstance(value, datetime):
-        text = f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+        text = f"{value.astimezone():%Y-%m-%d %H:%M}"
     else:
         text = cell(value)
     return rich.text.Text(_printable(text), style=_STYLES.get(text, ""))

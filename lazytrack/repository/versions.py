@@ -58,13 +58,13 @@ def check_alias(alias: str) -> None:
     TypeError
         When it is no string.
     ValueError
-        When it is empty, a number or a time.
+        When it is empty, a number, as ``3`` or ``v3``, or a time.
     """
     codec.text(alias, "an alias")
     try:
         codec.parse_time(alias)
     except ValueError:
-        is_taken = not alias.strip() or alias.strip().lstrip("+-").isdigit()
+        is_taken = not alias.strip() or alias.strip().lstrip("+-vV").isdigit()
     else:
         is_taken = True
     if is_taken:

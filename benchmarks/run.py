@@ -17,6 +17,7 @@ import remote
 import saving
 import series
 import steps
+import terminal
 import versions
 import writers
 
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "provenance": provenance.capturing,
     "steps": steps.recording,
     "executors": executors.beside_inline,
+    "terminal": terminal.commands,
     "requests": remote.requests,
     "save-many": remote.many_artifacts,
     "save-remote": remote.large_artifact,

@@ -3,7 +3,6 @@
 What a command needs is loaded when it is called, so that help and completion come at once.
 """
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -58,6 +57,8 @@ class _Commands(typer.core.TyperGroup):
         name = _ALIASES.get(args[0], args[0])
         if name in _COMMANDS:
             return name, _loaded(name), args[1:]
+        import difflib
+
         close = difflib.get_close_matches(name, _COMMANDS, n=3)
         hint = f"did you mean {', '.join(close)}?" if close else "lazytrack --help lists them all"
         return ctx.fail(f"there is no command {name!r}: {hint}")
@@ -75,6 +76,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # what draws boxes takes longer to load than all the rest
 )
 
 

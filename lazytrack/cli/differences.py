@@ -9,7 +9,7 @@ from lazytrack.cli import given
 from lazytrack.cli.failing import USAGE, Failure
 from lazytrack.cli.output import say, show_json
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()

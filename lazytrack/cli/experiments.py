@@ -13,7 +13,7 @@ from lazytrack.cli.output import Row, chosen, console, note, say, show_fields, s
 if TYPE_CHECKING:
     from lazytrack.tracking import Experiment
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 _PAGE = 20
 _ALWAYS = ("slug", "name", "status", "created_at")
 _HEIGHT = 14

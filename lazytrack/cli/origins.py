@@ -8,7 +8,7 @@ from lazytrack.cli import given
 from lazytrack.cli.failing import OTHER, Failure
 from lazytrack.cli.output import say, show_fields, show_json
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 _LONG = ("packages", "lock_files", "conda", "sources")
 
 

@@ -11,9 +11,9 @@ from lazytrack.cli.output import Row, note, say, show_json, show_rows
 if TYPE_CHECKING:
     from lazytrack.repository import Repository
 
-app = typer.Typer()
-repo = typer.Typer(no_args_is_help=True)
-release = typer.Typer(no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None)
+repo = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+release = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Artifact = Annotated[
     str, typer.Argument(help="An artifact: name, name:v3, name:champion, or name@2026-11-20T08:00 for the one of then.")
 ]

@@ -9,8 +9,8 @@ from lazytrack.cli import given
 from lazytrack.cli.failing import USAGE, Failure
 from lazytrack.cli.output import Row, json_text, note, say, show_rows, sorted_rows
 
-app = typer.Typer()
-cache = typer.Typer(no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None)
+cache = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _FORMATS = ("mermaid", "dot", "svg", "json")
 
 

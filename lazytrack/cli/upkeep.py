@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lazytrack.repository import Repository
     from lazytrack.tracking import Project
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 OfRepository = Annotated[bool, typer.Option("--repository", help="Of a repository, rather than of a project.")]
 Store = Annotated[
     str | None, typer.Option("--project", "-p", help="Path or URL of the project, or repository.", show_default="here")

@@ -103,6 +103,8 @@ def trace(
 def _reached(begin: Iterable[_Place], ways: Mapping[_Place, Sequence[_Place]], most: int | None) -> set[_Place]:
     """Return all that can be reached by at most so many steps, experiments and versions on the way."""
     found = dict.fromkeys(begin, 0)
+    if most == 0:
+        return set(found)
     waiting = list(found)
     for place in waiting:
         for other in ways.get(place, ()):
@@ -137,14 +139,16 @@ class _World:
             for field, said in fields.items()
             if field.startswith(STEPS) and isinstance(said, dict) and "status" in said
         ]
-        made: set[str] = set()
+        told: set[str] = set()
+        """Artifacts that steps have made, or taken from the body of the pipeline."""
         for name, said in sorted(steps, key=lambda each: _number(each[1])):
-            made |= self._take_in_step(_Place("step", slug, name), said)
+            told |= self._take_in_step(_Place("step", slug, name), said)
         for field, said in fields.items():
             name = field[len(ARTIFACT) :]
-            if field.startswith(ARTIFACT) and name not in made and isinstance(said, dict) and not name.endswith(".log"):
-                artifact = _Place("artifact", slug, name)
-                self._lead(_Place("experiment", slug), artifact)
+            artifact = _Place("artifact", slug, name)
+            if field.startswith(ARTIFACT) and isinstance(said, dict) and not self.before[artifact]:
+                if name not in told and not name.endswith(".log"):
+                    self._lead(_Place("experiment", slug), artifact)
                 if isinstance(said.get("size"), int) and said["size"] >= _LEAST:
                     self._contents[str(said.get("sha256"))].append(artifact)
             elif field.startswith(DEPENDENCY) and isinstance(said, str):
@@ -153,8 +157,9 @@ class _World:
                     self._lead(_Place("experiment", upstream), _Place("experiment", slug))
 
     def _take_in_step(self, step: _Place, said: Mapping[str, Any]) -> set[str]:
-        """Take in a step, and return the names of the artifacts that it has made."""
-        for taken in _taken(said.get("inputs"), step.within):
+        """Take in a step, and return the names of the artifacts of its run that it has made or taken."""
+        inputs = list(_taken(said.get("inputs"), step.within))
+        for taken in inputs:
             self._lead(taken, step)
         self.places.setdefault(step)
         original = said.get("original")
@@ -164,7 +169,7 @@ class _World:
         names = [str(each.get("artifact")) for each in outputs]
         for name in names:
             self._lead(step, _Place("artifact", step.within, name))
-        return {*names}
+        return {*names, *(taken.name for taken in inputs if taken.within == step.within)}
 
     def _take_in_versions(self, number: int, repository: "Repository") -> None:
         for artifact in repository.artifacts:

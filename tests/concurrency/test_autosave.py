@@ -244,9 +244,9 @@ def test_logging_goes_on_while_a_save_hangs(tmp_path, monkeypatch):
 
 def test_what_can_never_be_written_is_not_waited_for_at_the_end(tmp_path):
     exp = Project(tmp_path / "churn.json").log("run", autosave=60)
-    exp.log_artifact("it", 5, "text")
+    exp.log_artifact("it", threading.Lock(), "pickle")
     saver = exp._companions._autosave
-    with pytest.warns(UserWarning, match="could not be saved.*keeps a string, not int"):
+    with pytest.warns(UserWarning, match="could not be saved.*cannot pickle"):
         assert not saver._save_within(1000, first=lambda: None)
     exp.log_artifact("it", "5", "text", overwrite=True)
     exp.finish()

@@ -177,15 +177,22 @@ def _judge(store: Store, found: list[tuple[str, Stat]], now: datetime) -> _Judge
 
 def _why_it_stays(path: str, stat: Stat, needs: list[Need], now: datetime) -> str | None:
     age = now.timestamp() - stat.modified
+    if lasting := [need for need in needs if need.until is None]:
+        takers = [need for need in lasting if need.taker is not None]
+        return "; ".join(dict.fromkeys(map(_reason, [lasting[0], *takers[:1]])))
     for need in needs:
         if need.until is None:
-            return need.why
+            continue
         if (now - need.until).total_seconds() < GRACE_SECONDS:
-            return f"{need.why}, until {naming.iso(need.until)}" if need.until > now else f"{need.why}, expired lately"
+            return f"{_reason(need)}, {f'until {naming.iso(need.until)}' if need.until > now else 'expired lately'}"
     if age < GRACE_SECONDS:
         what = "being written" if is_leftover(path) else "about to be named by a save"
         return f"{_YOUNG}: it may be {what}"
     return None
+
+
+def _reason(need: Need) -> str:
+    return need.why if need.taker is None else f"cache: taken by run {need.taker}"
 
 
 def _why_it_goes(path: str, needs: dict[str, list[Need]]) -> str:

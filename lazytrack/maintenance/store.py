@@ -44,6 +44,8 @@ class Need:
         Whether it may have been collected before: it has expired, whatever needs it by now.
     pinned
         Whether it is to be there even so: an alias or a release means it.
+    taker
+        The run that took it from the cache, where it is an output of an earlier one.
     at
         The record and its field that name it; None where a manifest does.
     """
@@ -54,6 +56,7 @@ class Need:
     until: datetime | None = None
     may_be_gone: bool = False
     pinned: bool = False
+    taker: str | None = None
     at: tuple[str, str] | None = None
 
 

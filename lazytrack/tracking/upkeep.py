@@ -1,7 +1,8 @@
 """Upkeep of a project: what its experiments need, for collecting garbage and for checking the store."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 
@@ -9,7 +10,8 @@ from lazytrack.errors import ReadOnlyError
 from lazytrack.journal import read_head
 from lazytrack.maintenance import Maintained, Need, Store, needs_in
 from lazytrack.tracking.dependencies import FIELD
-from lazytrack.tracking.logged import files_of
+from lazytrack.tracking.logged import STEPS, files_of
+from lazytrack.tracking.placed import ARTIFACT
 from lazytrack.tracking.runs import Runs
 
 
@@ -42,8 +44,22 @@ class Upkeep(Runs, Maintained):
                 if field.startswith(FIELD) and isinstance(value, str):
                     upstream[value.rpartition("|")[2]] = record
         for record in records:
-            for _, need in needs_in(record, self._journal.fields(record), files_of):
+            fields = self._journal.fields(record)
+            taken = _taken_in(fields)
+            for field, need in needs_in(record, fields, files_of):
                 if need.until is not None and record in upstream:
                     yield attrs.evolve(need, until=None, why=f"{need.why}, on which {upstream[record]} depends")
                 else:
-                    yield need
+                    yield attrs.evolve(need, taker=record) if field in taken else need
+
+
+def _taken_in(fields: Mapping[str, Any]) -> set[str]:
+    """Return the fields of the outputs that steps of a run have taken from earlier ones."""
+    taken = set()
+    for field, said in fields.items():
+        if field.startswith(STEPS) and isinstance(said, dict) and "original" in said:
+            outputs = said.get("outputs")
+            for output in outputs.values() if isinstance(outputs, dict) else ():
+                if isinstance(output, dict):  # a stranger may say anything
+                    taken.add(f"{ARTIFACT}{output.get('artifact')}")
+    return taken

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from storage_clock import DAY, HOUR
 
+import lazytrack
 from lazytrack import Project, Repository, naming
 from lazytrack.artifacts.json import JSONArtifact
 from lazytrack.errors import ArtifactLoadError, ReadOnlyError, SaveError, StoreWarning
@@ -158,6 +159,37 @@ def test_what_expired_goes_a_day_later_unless_something_depends_on_it(project, s
         again["expiring"].load_artifact("it")
     again.gc(dry_run=False)
     assert again.fsck() == []
+
+
+@lazytrack.step
+def make(life: int) -> list[int]:
+    return [life]
+
+
+@lazytrack.pipeline
+def making():
+    make(1)
+
+
+def test_an_output_that_a_later_run_took_from_the_cache_says_so(project, storage):
+    with project:
+        first, second = making(), making()
+    assert second.get_step("make").status == "cached"
+    storage.pass_by(2 * DAY, project)
+
+    def reason():
+        [reason] = {fate.reason for fate in project.gc(dry_run=False).staying if fate.path.endswith("output.json")}
+        return reason
+
+    assert reason() == f"artifacts.make.output of {first.id}; cache: taken by run {second.id}"
+    project.delete(first.id)
+    project.save()
+    assert reason() == f"cache: taken by run {second.id}"
+    assert Project(project.fpath)[second.id].load_artifact("make.output") == [1]
+    project.delete(second.id)
+    project.save()
+    storage.pass_by(2 * DAY, project)
+    assert "output.json" in str(project.gc(dry_run=False).going)
 
 
 @pytest.mark.parametrize("kind", ["project", "repository"])

@@ -1,8 +1,12 @@
 """A random history of a project and a repository, with collections in between: nothing that can be loaded is lost."""
 
+import shutil
+import tempfile
 import warnings
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import attrs
 import pytest
@@ -16,11 +20,27 @@ from lazytrack.files.memory import MemoryFiles
 from lazytrack.release import Release, dumps
 
 HOUR = 3600
-VALUES = st.sampled_from([[1], [2], "some longer text", {"a": "dict"}])
+
+
+@attrs.frozen
+class Folder:
+    """A value that is logged as a folder: pairs of a path and a text."""
+
+    files: tuple[tuple[str, str], ...]
+
+
+FOLDERS = [
+    Folder((("a", "some text"),)),
+    Folder((("a", "some text"), ("b", "another text"))),
+    Folder((("a", "changed text"), ("b", "another text"), ("inner/c", "some text"))),
+]
+VALUES = st.sampled_from([[1], [2], "some longer text", {"a": "dict"}, *FOLDERS])
 LIVES = st.sampled_from([None, None, None, "1h", "30h", "90d"])
 WHO = st.sampled_from(["first", "second"])
 WHEN = st.sampled_from([("append", 1), ("append", 2), ("refresh", 1), ("refresh", 2), ("remove", 1)])
 """Before which call of a collection something else happens: its notes, its looks, its deletions."""
+DEATH = st.sampled_from(["condemned", "deleting"])
+"""When a collection dies: when files are condemned and all there, or when half of them are deleted."""
 GAP = st.sampled_from([0, 1, 13, 25, 80])
 
 
@@ -54,12 +74,15 @@ class History(RuleBasedStateMachine):
         self.patches.setattr("lazytrack.tracking.catalog._LARGE_BYTES", 5)
         self.patches.setattr("lazytrack.repository.place._LARGE_BYTES", 5)
         self.place = f"memory://{naming.unique()}"
+        self.folder = Path(tempfile.mkdtemp())
         self.projects, self.repositories = {}, {}
         for who in ("first", "second"):
             self.reopen(who)
         self.projects["first"].save()
         self.repositories["first"].save()
         self.experiments: dict[str, dict[str, Version]] = {}
+        self.upstream: dict[str, set[str]] = {}
+        """Of an experiment those that it depends on."""
         self.versions: dict[int, Version] = {}
         self.aliases: dict[str, int] = {}
         self.released: list[int] = []
@@ -80,6 +103,7 @@ class History(RuleBasedStateMachine):
             assert self.repositories["second"].fsck() == []
         finally:
             self.patches.undo()
+            shutil.rmtree(self.folder)
 
     # --- what happens ---
 
@@ -106,7 +130,7 @@ class History(RuleBasedStateMachine):
     def log(self, who, value, life, crash):
         project = self.projects[who]
         with project.log("exp") as exp:
-            exp.log_artifact("it", value, expiry=life)
+            exp.log_artifact("it", self.as_logged(value), expiry=life)
         with self.crashing(project, crash and self.interrupt is None):
             project.save()
         self.experiments[exp.slug] = {"it": Version(value, exp.artifacts[0].expiry)}
@@ -121,7 +145,7 @@ class History(RuleBasedStateMachine):
         project = self.projects[who]
         project.refresh()
         exp = project[slug]
-        exp.log_artifact("it", value, overwrite=True, expiry=life)
+        exp.log_artifact("it", self.as_logged(value), overwrite=True, expiry=life)
         try:
             project.save()
         except RecordDeletedError:
@@ -139,6 +163,31 @@ class History(RuleBasedStateMachine):
         project.save()
         self.experiments.pop(slug, None)
 
+    @precondition(lambda self: len(self.experiments) > 1)
+    @rule(who=WHO, data=st.data())
+    def depend(self, who, data):
+        """One experiment builds on another, whose artifact stays from then on, whether it expires or not."""
+        down, up = data.draw(st.lists(st.sampled_from(list(self.experiments)), min_size=2, max_size=2, unique=True))
+        if not self.is_kept(up):
+            return
+        self.make_depend(who, down, up)
+
+    def make_depend(self, who, down, up):
+        project = self.projects[who]
+        project.refresh()
+        project[down].dependencies[up] = project[up]
+        project.save()
+        self.upstream.setdefault(down, set()).add(up)
+
+    @rule(who=WHO, value=VALUES)
+    def collect_what_another_builds_on(self, who, value):
+        self.log(who, value, "30h", crash=False)
+        self.log(who, [1], None, crash=False)
+        up, down = list(self.experiments)[-2:]
+        self.make_depend(who, down, up)
+        self.let_time_pass(80)
+        self.collect(who, None)
+
     @precondition(lambda self: self.experiments)
     @rule(who=WHO, data=st.data())
     def promote(self, who, data):
@@ -146,7 +195,7 @@ class History(RuleBasedStateMachine):
         project, repository = self.projects[who], self.repositories[who]
         project.refresh()
         its = self.experiments[slug]["it"]
-        if its.expiry is not None and its.expiry <= naming.now():
+        if not self.is_kept(slug):
             return  # its file may be gone
         repository.refresh()
         try:
@@ -158,7 +207,7 @@ class History(RuleBasedStateMachine):
     @rule(who=WHO, value=VALUES, life=LIVES, crash=st.booleans())
     def log_version(self, who, value, life, crash):
         repository = self.repositories[who]
-        repository.log_artifact("it", value, expiry=life)
+        repository.log_artifact("it", self.as_logged(value), expiry=life)
         artifact = repository._new["it"][max(repository._new["it"])]
         with self.crashing(repository, crash and self.interrupt is None):
             repository.save()
@@ -232,6 +281,26 @@ class History(RuleBasedStateMachine):
         other = "second" if who == "first" else "first"
         with self.meanwhile(repository, when, lambda: value and self.log_version(other, value, None, crash=False)):
             repository.gc(dry_run=False)
+
+    @rule(who=WHO, death=DEATH)
+    def die_while_collecting(self, who, death):
+        for store in (self.projects[who], self.repositories[who]):
+            with self.dying(store, death), pytest.raises(OSError, match="died here"):
+                store.gc(dry_run=False)
+        self.reopen(who)
+
+    @rule(who=WHO, value=VALUES, change=VALUES, death=DEATH)
+    def die_while_collecting_what_was_overwritten(self, who, value, change, death):
+        """Part of what is deleted may be part of what took its place."""
+        self.log(who, value, None, crash=False)
+        slug = list(self.experiments)[-1]
+        project = self.projects[who]
+        project[slug].log_artifact("it", self.as_logged(change), overwrite=True)
+        project.save()
+        self.experiments[slug] = {"it": Version(change)}
+        self.let_time_pass(25)
+        self.die_while_collecting(who, death)
+        self.log(who, value, None, crash=False)
 
     @rule(value=VALUES, when=WHEN)
     def collect_what_the_other_remembers(self, value, when):
@@ -317,7 +386,51 @@ class History(RuleBasedStateMachine):
         with pytest.raises(SaveError):
             yield
 
+    @contextmanager
+    def dying(self, store, death):
+        """Have a collection end where it deletes, as if the process died there."""
+        files = store._journal.files
+        real = files.remove
+
+        def fail(paths):
+            doomed = list(paths)
+            if death == "deleting":
+                real(doomed[: (len(doomed) + 1) // 2])
+            raise OSError(5, "the process died here")
+
+        files.remove = fail
+        try:
+            yield
+        finally:
+            del files.remove
+
+    def as_logged(self, value):
+        """Return what is logged for a value."""
+        if not isinstance(value, Folder):
+            return value
+        folder = self.folder / naming.unique()
+        for name, text in value.files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        return folder
+
+    def check(self, load, value):
+        """Load a value, and see that it is the one that was logged."""
+        if not isinstance(value, Folder):
+            assert load() == value
+            return
+        folder = load(to=self.folder / "loaded")
+        found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        assert {name: path.read_text() for name, path in found.items()} == dict(value.files)
+        shutil.rmtree(folder)
+
     # --- what has to be ---
+
+    def is_kept(self, slug):
+        """Tell whether an experiment's artifact stays: it is valid, or another experiment builds on it."""
+        expiry = self.experiments[slug]["it"].expiry
+        is_needed = any(slug in self.upstream.get(down, ()) for down in self.experiments)
+        return is_needed or expiry is None or expiry > naming.now()
 
     def is_needed(self, number):
         version = self.versions[number]
@@ -331,13 +444,14 @@ class History(RuleBasedStateMachine):
         project = Project(f"{self.place}/project.json", mode="r")
         for slug, artifacts in self.experiments.items():
             for name, version in artifacts.items():
-                if version.expiry is None or version.expiry > naming.now():
-                    assert project[slug].load_artifact(name) == version.value
+                if self.is_kept(slug):
+                    with warnings.catch_warnings(action="ignore"):
+                        self.check(partial(project[slug].load_artifact, name), version.value)
         repository = Repository(f"{self.place}/repository.json", mode="r")
         for number in self.living():
             if self.is_needed(number):
                 with warnings.catch_warnings(action="ignore"):
-                    assert repository.load_artifact("it", version=number) == self.versions[number].value
+                    self.check(partial(repository.load_artifact, "it", version=number), self.versions[number].value)
 
 
 History.TestCase.settings = settings(

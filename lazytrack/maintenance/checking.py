@@ -174,17 +174,20 @@ class _Check:
         what = f"is {'gone' if fault == 'missing' else 'not the file that was saved'}, and is {need.why}"
         if len(whose) > 1:
             what += f"; {len(whose)} records need it"
-        if twin is None or any(need.at is None for need in needs):
+        fixable = [need for need in needs if need.at is not None]
+        if twin is None or not fixable:
             remedy = "bring it back from a copy of the store"
             if any(need.pinned for need in needs):
                 remedy += ", or have another version take its place"
             return Finding(kind=fault, where=need.path, what=what, remedy=remedy)
         remedy, repaired = f"the same bytes are at {twin.path}: name these", False
+        if len(fixable) < len(needs):
+            remedy += "; for the folders that name it bring it back from a copy of the store"
         if self.repair:
             self.store.refresh()  # what somebody has put there meanwhile must not be undone
-            changed = [self._name_instead(need, twin) for need in needs]
-            repaired = any(changed)
-            remedy = remedy if repaired else "somebody has named another meanwhile"
+            changed = [self._name_instead(need, twin) for need in fixable]
+            repaired = any(changed) and len(fixable) == len(needs)
+            remedy = remedy if any(changed) else "somebody has named another meanwhile"
         return Finding(kind=fault, where=need.path, what=what, remedy=remedy, repaired=repaired)
 
     def _name_instead(self, need: Need, twin: StoredFile) -> bool:

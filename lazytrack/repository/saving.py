@@ -52,6 +52,8 @@ class _Save:
     only: Artifact | None
     written: list[tuple[Artifact, Named]] = attrs.Factory(list)
     failed: list[tuple[Artifact, Exception]] = attrs.Factory(list)
+    kept: set[str] = attrs.Factory(set)
+    """Records of versions that are to be kept longer than was said, whose files may be others by now."""
 
     def run(self) -> None:
         repository = self.repository
@@ -216,9 +218,10 @@ class _Save:
         repository = self.repository
         named = [each for _, each in self.written]
         if self.only is None:
-            kept = {record for record in repository._notes if is_version(record)}
-            kept |= {record_of(m.name, m.artifact.version) for m in self._moves() if m.artifact is not None}
-            for record in kept - {each.record for each in named}:
+            self.kept |= {record for record in repository._notes if is_version(record)}
+            self.kept |= {record_of(m.name, m.artifact.version) for m in self._moves() if m.artifact is not None}
+            self.kept -= {each.record for each in named}
+            for record in self.kept:
                 entry = repository._journal.get(record, FIELD)
                 if (stored := stored_in(entry, record=record, field=FIELD)) is not None:
                     named.append(self._named(attrs.evolve(stored, reused=True), entry))
@@ -256,7 +259,8 @@ class _Save:
 
     def _settle_fields(self) -> None:
         repository, done = self.repository, self._moves()
-        for record in {*(aliases_of(move.name) for move in done), *repository._doomed, *repository._notes}:
+        aliases = (aliases_of(move.name) for move in done)
+        for record in {*aliases, *repository._doomed, *repository._notes, *self.kept}:
             repository._take(record)
         repository._notes = {}
         repository._doomed = set()

@@ -226,6 +226,31 @@ def test_a_missing_file_that_many_records_need_is_named_elsewhere_by_each(projec
     assert [again[name].load_artifact("it") for name in ("three", "four")] == [{"name": "one"}] * 2
 
 
+def test_a_missing_file_that_a_folder_names_too_is_repaired_only_in_part(project, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("a")
+    with project.log("folder") as exp:
+        exp.log_artifact("it", tmp_path / "folder")
+        exp.log_artifact("alone", "a", "text")
+    project.save()
+    copy = Path(project.folder, "artifacts", "x", "it", "0-abcdefgh", "a")
+    copy.parent.mkdir(parents=True)
+    copy.write_text("a")
+    entry = project._journal.get(exp.slug, "artifacts.alone")
+    changes = {"artifacts.mine": {**entry, "path": "artifacts/x/it/0-abcdefgh/a"}}
+    shared = file_of(project, "artifacts/folder-*/it/*/files/a").relative_to(project.folder).as_posix()
+    project._journal.append(
+        [{"record": exp.slug, "set": changes | {"artifacts.alone": {**entry, "path": shared}}}], by="x"
+    )
+    Path(project.folder, shared).unlink()
+    [finding] = check(project, repair=True)
+    assert (finding.kind, finding.where, finding.repaired) == ("missing", shared, False)
+    assert "for the folders that name it bring it back" in finding.remedy
+    assert Project(project.fpath)["folder"].load_artifact("alone") == "a"
+    [finding] = check(project)
+    assert "bring it back from a copy" in finding.remedy
+
+
 def test_a_damaged_folder_is_told_file_by_file(project, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()

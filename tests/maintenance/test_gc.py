@@ -560,8 +560,11 @@ def test_an_expired_version_whose_file_is_condemned_and_that_is_to_stay_gets_a_c
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(type(repository._inside), "remove", remove)
         assert len(repository.gc(dry_run=False).going) == 1
-    with pytest.warns(UserWarning, match="expired"):
-        assert Repository(repository.fpath).load_artifact("model", version="champion") == LARGE
+    for store in (Repository(repository.fpath), other):
+        with pytest.warns(UserWarning, match="expired"):
+            assert store.load_artifact("model", version="champion") == LARGE
+    other.set_alias("model", "challenger", version=0)
+    other.save()
     assert repository.fsck() == []
 
 

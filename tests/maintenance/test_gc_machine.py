@@ -170,11 +170,23 @@ class History(RuleBasedStateMachine):
         down, up = data.draw(st.lists(st.sampled_from(list(self.experiments)), min_size=2, max_size=2, unique=True))
         if not self.is_kept(up):
             return
+        self.make_depend(who, down, up)
+
+    def make_depend(self, who, down, up):
         project = self.projects[who]
         project.refresh()
         project[down].dependencies[up] = project[up]
         project.save()
         self.upstream.setdefault(down, set()).add(up)
+
+    @rule(who=WHO, value=VALUES)
+    def collect_what_another_builds_on(self, who, value):
+        self.log(who, value, "30h", crash=False)
+        self.log(who, [1], None, crash=False)
+        up, down = list(self.experiments)[-2:]
+        self.make_depend(who, down, up)
+        self.let_time_pass(80)
+        self.collect(who, None)
 
     @precondition(lambda self: self.experiments)
     @rule(who=WHO, data=st.data())

@@ -20,8 +20,8 @@ _COLOURS = {
 }
 _PLAIN = "#ffffff"
 _PATIENCE_SECONDS = 30
-_WIDTH, _HEIGHT, _ACROSS, _DOWN = 180, 44, 24, 36
-"""Of a box, and between two of them, in pixels."""
+_WIDTH, _LINE, _ACROSS, _DOWN = 190, 14, 24, 36
+"""Of a box, of a line in it, and between two boxes, in pixels."""
 _LONGEST = 26
 """Characters of a line in a box."""
 
@@ -162,7 +162,8 @@ def _box(node: Any, *, tells_run: bool) -> Box:
     run = [_run_of(node)] if tells_run else []
     match node.type:
         case "step":
-            other = [data.entrypoint_name] if data.entrypoint_name not in {"", data.name} else []
+            base = data.name.rstrip("0123456789").removesuffix("_")
+            other = [data.entrypoint_name] if data.entrypoint_name not in {"", data.name, base} else []
             return Box(
                 id=node.id, lines=[data.name, *other, *run, str(data.status)], state=str(data.status), is_round=False
             )
@@ -218,34 +219,35 @@ def _mean(values: Iterable[float]) -> float:
 def _svg(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> str:
     layers = _layers(boxes, edges)
     widest = max((len(layer) for layer in layers), default=0)
+    tall = _LINE * max((len(box.lines) for box in boxes), default=0) + _LINE
     width = max(widest * (_WIDTH + _ACROSS) + _ACROSS, _WIDTH)
-    height = len(layers) * (_HEIGHT + _DOWN) + _DOWN
+    height = len(layers) * (tall + _DOWN) + _DOWN
     corners: dict[str, tuple[float, float]] = {}
     for depth, layer in enumerate(layers):
         left = (width - len(layer) * (_WIDTH + _ACROSS) + _ACROSS) / 2
         for place, box in enumerate(layer):
-            corners[box.id] = left + place * (_WIDTH + _ACROSS), _DOWN + depth * (_HEIGHT + _DOWN)
+            corners[box.id] = left + place * (_WIDTH + _ACROSS), _DOWN + depth * (tall + _DOWN)
     parts = [_OPENING.format(width=width, height=height), _TIP]
     for source, target in edges:
         (x, y), (u, v) = corners[source], corners[target]
-        begin, end = (x + _WIDTH / 2, y + _HEIGHT), (u + _WIDTH / 2, v)
+        begin, end = (x + _WIDTH / 2, y + tall), (u + _WIDTH / 2, v)
         bend = (end[1] - begin[1]) / 2
         parts.append(
             f'<path d="M{begin[0]:g} {begin[1]:g} C{begin[0]:g} {begin[1] + bend:g} {end[0]:g} {end[1] - bend:g} '
             f'{end[0]:g} {end[1]:g}" fill="none" stroke="#666666" marker-end="url(#tip)"/>'
         )
-    parts += itertools.chain.from_iterable(_drawn(box, *corners[box.id]) for box in boxes)
+    parts += itertools.chain.from_iterable(_drawn(box, *corners[box.id], tall) for box in boxes)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _drawn(box: Box, left: float, top: float) -> Iterable[str]:
-    bow, colour = (_HEIGHT / 2 if box.is_round else 6), _COLOURS.get(box.state, _PLAIN)
+def _drawn(box: Box, left: float, top: float, tall: float) -> Iterable[str]:
+    bow, colour = (tall / 2 if box.is_round else 6), _COLOURS.get(box.state, _PLAIN)
     yield f"<g><title>{html.escape(' · '.join(box.lines))}</title>"
     yield (
-        f'<rect x="{left:g}" y="{top:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="{bow:g}" fill="{colour}" '
+        f'<rect x="{left:g}" y="{top:g}" width="{_WIDTH}" height="{tall:g}" rx="{bow:g}" fill="{colour}" '
         'stroke="#666666"/>'
     )
-    step = _HEIGHT / (len(box.lines) + 1)
+    step = tall / (len(box.lines) + 1)
     for number, line in enumerate(box.lines, 1):
         shown = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
         style = ' font-weight="bold"' if number == 1 else ""

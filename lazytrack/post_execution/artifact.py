@@ -8,6 +8,7 @@ from lazytrack import codec
 from lazytrack.artifacts.loading import load
 from lazytrack.post_execution.base_view import BaseView, MetadataEntry, metadata_entries
 from lazytrack.post_execution.models import ArtifactResponseModel
+from lazytrack.post_execution.sound import sound
 from lazytrack.tracking.logged import STEPS
 from lazytrack.tracking.placed import ARTIFACT, Entry
 
@@ -106,13 +107,13 @@ def view_of_artifact(
         return None
     artifact = Entry(name=name, said=entry).artifact(run)
     maker, output = _maker(project, run, name)
-    of_step = (maker.get("outputs") or {}).get(output) or {}
+    of_step = maker.get("outputs", {}).get(output, {})
     original = maker.get("original")
     if isinstance(original, dict):
         producer = step_id(str(original.get("run")), str(original.get("step")))
     elif maker:
         producer = step_id(run, str(maker.get("step_name")))
-    metadata = (maker.get("output_metadata") or {}).get(output) or {}
+    metadata = maker.get("output_metadata", {}).get(output)
     shape = {"shape": of_step["shape"]} if "shape" in of_step else {}
     index = said.get("index")
     return ArtifactView(
@@ -125,7 +126,11 @@ def view_of_artifact(
             type=artifact.alias,
             data_type=of_step.get("type"),
             producer_step_run_id=producer,
-            said={"storage_size": entry.get("size"), **shape, **codec.unstore(metadata)},
+            said={
+                "storage_size": entry.get("size"),
+                **shape,
+                **(codec.unstore(metadata) if isinstance(metadata, dict) else {}),
+            },
             artifact=artifact,
             shelf=project._shelf_of(artifact),
             index=index if isinstance(index, int) else None,
@@ -139,11 +144,9 @@ def _maker(project: "Project", run: str, artifact: str) -> tuple[dict[str, Any],
     for cut in range(1, len(artifact)):
         if artifact[cut] != ".":
             continue
-        said = fields.get(STEPS + artifact[:cut])
-        if not isinstance(said, dict):
-            continue
+        said = sound(fields.get(STEPS + artifact[:cut]))
         name = artifact[cut + 1 :]
-        output = (said.get("outputs") or {}).get(name)
-        if isinstance(output, dict) and output.get("artifact") == artifact:
+        output = said.get("outputs", {}).get(name)
+        if output is not None and output.get("artifact") == artifact:
             return said, name
     return {}, ""

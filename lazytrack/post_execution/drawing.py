@@ -2,6 +2,7 @@
 
 import html
 import itertools
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ _COLOURS = {
     "version": "#e8ddf5",
 }
 _PLAIN = "#ffffff"
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML may have."""
 _PATIENCE_SECONDS = 30
 _WIDTH, _LINE, _ACROSS, _DOWN = 190, 14, 24, 36
 """Of a box, of a line in it, and between two boxes, in pixels."""
@@ -56,6 +59,11 @@ class Box:
     state: str
     is_round: bool
 
+    @property
+    def style(self) -> str:
+        """Which of the known states it has; others are strangers' words."""
+        return self.state if self.state in _COLOURS else "plain"
+
 
 class Drawn:
     """What of a graph is being drawn."""
@@ -76,20 +84,28 @@ class Drawn:
         targets = {edge.target for edge in self.edges}
         lines: list[str] = []
         told: set[str] = set()
-        # By hand, as a chain of runs may be longer than Python's stack.
-        waiting = [(node, "", "") for node in reversed(boxes) if node not in targets]
+        roots = [node for node in boxes if node not in targets]
+        for root in [*roots, *boxes]:  # of a circle, which a stranger may have written, there is no root
+            if root not in told:
+                lines += self._tree(root, boxes, below, told)
+        return "\n".join(lines) + "\n" if lines else ""
+
+    def _tree(self, root: str, boxes: dict[str, Box], below: dict[str, list[str]], told: set[str]) -> list[str]:
+        lines: list[str] = []
+        waiting = [(root, "", "")]  # by hand, as a chain of runs may be longer than Python's stack
         while waiting:
             node, margin, branch = waiting.pop()
             first, *more = boxes[node].lines
             again = node in told and bool(below[node])
-            lines.append(f"{margin}{branch}{first}  {', '.join(more)}{' (above)' if again else ''}".rstrip())
+            told_of = f"{first}  {', '.join(more)}{' (above)' if again else ''}".rstrip()
+            lines.append(margin + branch + "".join(char if char.isprintable() else "?" for char in told_of))
             if again:
                 continue
             told.add(node)
             inner = margin + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
             last = below[node][-1:]
             waiting += [(each, inner, "└─ " if [each] == last else "├─ ") for each in reversed(below[node])]
-        return "\n".join(lines) + "\n" if lines else ""
+        return lines
 
     def to_mermaid(self) -> str:
         """Return the graph in the language of Mermaid, which GitHub and many editors draw."""
@@ -98,9 +114,9 @@ class Drawn:
         for box in self._boxes():
             told = "<br>".join(_for_mermaid(line) for line in box.lines)
             shape = f'(["{told}"])' if box.is_round else f'["{told}"]'
-            lines.append(f"    {numbers[box.id]}{shape}:::{box.state or 'plain'}")
+            lines.append(f"    {numbers[box.id]}{shape}:::{box.style}")
         lines += [f"    {numbers[edge.source]} --> {numbers[edge.target]}" for edge in self.edges]
-        used = dict.fromkeys(box.state or "plain" for box in self._boxes())
+        used = dict.fromkeys(box.style for box in self._boxes())
         lines += [f"    classDef {s} fill:{_COLOURS.get(s, _PLAIN)},stroke:#666666,color:#000000" for s in used]
         return "\n".join(lines) + "\n"
 
@@ -182,6 +198,10 @@ def _for_mermaid(text: str) -> str:
     return "".join(char if char.isalnum() or char in " _-.,:/[]()=+" else f"#{ord(char)};" for char in text)
 
 
+def _for_xml(text: str) -> str:
+    return html.escape(_NO_XML.sub("\ufffd", text))
+
+
 def _for_dot(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
 
@@ -242,7 +262,7 @@ def _svg(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> str:
 
 def _drawn(box: Box, left: float, top: float, tall: float) -> Iterable[str]:
     bow, colour = (tall / 2 if box.is_round else 6), _COLOURS.get(box.state, _PLAIN)
-    yield f"<g><title>{html.escape(' · '.join(box.lines))}</title>"
+    yield f"<g><title>{_for_xml(' · '.join(box.lines))}</title>"
     yield (
         f'<rect x="{left:g}" y="{top:g}" width="{_WIDTH}" height="{tall:g}" rx="{bow:g}" fill="{colour}" '
         'stroke="#666666"/>'
@@ -253,6 +273,6 @@ def _drawn(box: Box, left: float, top: float, tall: float) -> Iterable[str]:
         style = ' font-weight="bold"' if number == 1 else ""
         yield (
             f'<text x="{left + _WIDTH / 2:g}" y="{top + step * number + 4:g}" text-anchor="middle"{style}>'
-            f"{html.escape(shown)}</text>"
+            f"{_for_xml(shown)}</text>"
         )
     yield "</g>"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lazytrack.post_execution.base_view import ConfiguredView, MetadataEntry, metadata_entries
 from lazytrack.post_execution.models import PipelineRunResponseModel
+from lazytrack.post_execution.sound import sound
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.post_execution.step import StepView, view_of_step
 from lazytrack.tracking.logged import STEPS
@@ -84,9 +85,8 @@ class PipelineRunView(ConfiguredView):
         """Return the names of the steps, in the order in which they were called."""
         found: list[tuple[int, str]] = []
         for field, said in self._project._journal.fields(self.model.id).items():
-            if field.startswith(STEPS) and isinstance(said, dict) and "status" in said:
-                number = said.get("number")
-                found.append((number if isinstance(number, int) else len(found), field[len(STEPS) :]))
+            if field.startswith(STEPS) and "status" in (step := sound(said)):
+                found.append((step.get("number", len(found)), field[len(STEPS) :]))
         return [name for _, name in sorted(found, key=lambda each: each[0])]
 
     def get_step(self, step: str | None = None, **kwargs: Any) -> StepView:

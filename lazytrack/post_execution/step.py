@@ -12,6 +12,7 @@ from lazytrack.post_execution.artifact import ArtifactView, step_id, view_of_art
 from lazytrack.post_execution.base_view import ConfiguredView, MetadataEntry, metadata_entries
 from lazytrack.post_execution.explanation import Explanation, explain
 from lazytrack.post_execution.models import StepRunResponseModel
+from lazytrack.post_execution.sound import sound
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.provenance.kept import SOURCE
 from lazytrack.tracking.logged import STEPS
@@ -58,7 +59,7 @@ class StepView(ConfiguredView):
         held = project._experiment_of(run)
         if held is not None and (block := held._blocks.get(self.name)) is not None:
             said = block._stored()
-        return said if isinstance(said, dict) else {}
+        return sound(said)
 
     # --- what it is ---
 
@@ -239,7 +240,8 @@ class StepView(ConfiguredView):
     def inputs(self) -> dict[str, Any]:
         """The artifacts it took by argument: views, or lists of them."""
         said = self._said.get("inputs") or {}
-        return {name: self._artifacts(each) for name, each in said.items()}
+        found = {name: self._artifacts(each) for name, each in said.items()}
+        return {name: view for name, view in found.items() if view is not None}
 
     @property
     def outputs(self) -> dict[str, ArtifactView]:
@@ -278,7 +280,7 @@ class StepView(ConfiguredView):
 
     def _artifacts(self, said: Any) -> Any:
         if isinstance(said, list):
-            return [self._artifacts(each) for each in said]
+            return [view for each in said if (view := self._artifacts(each)) is not None]
         return self._artifact(said, None)
 
     def _artifact(self, said: Any, producer: str | None) -> ArtifactView | None:
@@ -291,8 +293,8 @@ class StepView(ConfiguredView):
 
 def view_of_step(project: "Project", run: str, name: str) -> StepView | None:
     """Return a view of a step; None where the run has none of that name."""
-    said = project._journal.get(run, STEPS + name)
-    if not isinstance(said, dict) or "status" not in said:
+    said = sound(project._journal.get(run, STEPS + name))
+    if "status" not in said:
         return None
     created = said.get("start_time")
     when = codec.parse_time(str(created)) if codec.is_time(created) else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from lazytrack import naming
 from lazytrack.post_execution.artifact import view_of_artifact
 from lazytrack.post_execution.lineage import (
     ArtifactNode,
@@ -19,6 +20,7 @@ from lazytrack.post_execution.lineage import (
     output_node,
     step_node,
 )
+from lazytrack.post_execution.sound import sound
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.post_execution.step import view_of_step
 from lazytrack.tracking.dependencies import FIELD as DEPENDENCY
@@ -26,6 +28,7 @@ from lazytrack.tracking.logged import STEPS
 from lazytrack.tracking.placed import ARTIFACT
 
 if TYPE_CHECKING:
+    from lazytrack.artifacts import Artifact
     from lazytrack.repository import Repository
     from lazytrack.tracking.project import Project
 
@@ -124,8 +127,8 @@ class _World:
         """In the order in which they came to be."""
         self.before: defaultdict[_Place, list[_Place]] = defaultdict(list)
         self.after: defaultdict[_Place, list[_Place]] = defaultdict(list)
-        self._contents: defaultdict[str, list[_Place]] = defaultdict(list)
-        """Artifacts that no step has made, by their digest."""
+        self._from_outside: defaultdict[str, list[tuple[_Place, Mapping[str, Any]]]] = defaultdict(list)
+        """Artifacts that steps have taken and none has made, by their digest, and what is said of them."""
         project.refresh()
         for slug in project._slugs():
             self._take_in(slug, project._journal.fields(slug))
@@ -134,42 +137,36 @@ class _World:
 
     def _take_in(self, slug: str, fields: Mapping[str, Any]) -> None:
         """Take in an experiment or a run: its steps first, then what no step has made."""
-        steps = [
-            (field[len(STEPS) :], said)
-            for field, said in fields.items()
-            if field.startswith(STEPS) and isinstance(said, dict) and "status" in said
-        ]
-        told: set[str] = set()
-        """Artifacts that steps have made, or taken from the body of the pipeline."""
-        for name, said in sorted(steps, key=lambda each: _number(each[1])):
-            told |= self._take_in_step(_Place("step", slug, name), said)
+        steps = [(f[len(STEPS) :], step) for f, said in fields.items() if f.startswith(STEPS) and (step := sound(said))]
+        taken: set[str] = set()
+        for name, said in sorted(steps, key=lambda each: each[1].get("number", 0)):
+            if "status" in said:
+                taken |= self._take_in_step(_Place("step", slug, name), said)
+        if not steps:
+            self.places.setdefault(_Place("experiment", slug))
         for field, said in fields.items():
-            name = field[len(ARTIFACT) :]
-            artifact = _Place("artifact", slug, name)
+            artifact = _Place("artifact", slug, field[len(ARTIFACT) :])
             if field.startswith(ARTIFACT) and isinstance(said, dict) and not self.before[artifact]:
-                if name not in told and not name.endswith(".log"):
+                if artifact.name in taken:  # from the body of the pipeline, which may have it from anywhere
+                    self._from_outside[str(said.get("sha256"))].append((artifact, said))
+                elif not artifact.name.endswith(".log"):
                     self._lead(_Place("experiment", slug), artifact)
-                if isinstance(said.get("size"), int) and said["size"] >= _LEAST:
-                    self._contents[str(said.get("sha256"))].append(artifact)
             elif field.startswith(DEPENDENCY) and isinstance(said, str):
                 upstream = said.rpartition("|")[2]
                 if upstream in self._project._journal:
                     self._lead(_Place("experiment", upstream), _Place("experiment", slug))
 
     def _take_in_step(self, step: _Place, said: Mapping[str, Any]) -> set[str]:
-        """Take in a step, and return the names of the artifacts of its run that it has made or taken."""
+        """Take in a step, and return the names of the artifacts of its run that it has taken."""
         inputs = list(_taken(said.get("inputs"), step.within))
         for taken in inputs:
             self._lead(taken, step)
         self.places.setdefault(step)
-        original = said.get("original")
-        if isinstance(original, dict):
+        if (original := said.get("original")) is not None:
             self._lead(_Place("step", str(original.get("run")), str(original.get("step"))), step)
-        outputs = [each for each in (said.get("outputs") or {}).values() if isinstance(each, dict)]
-        names = [str(each.get("artifact")) for each in outputs]
-        for name in names:
-            self._lead(step, _Place("artifact", step.within, name))
-        return {*names, *(taken.name for taken in inputs if taken.within == step.within)}
+        for output in said.get("outputs", {}).values():
+            self._lead(step, _Place("artifact", step.within, str(output.get("artifact"))))
+        return {taken.name for taken in inputs if taken.within == step.within}
 
     def _take_in_versions(self, number: int, repository: "Repository") -> None:
         for artifact in repository.artifacts:
@@ -178,10 +175,16 @@ class _World:
             origin = repository.origin(artifact.name, artifact.version)
             if origin is not None and origin["project"] == self._project.location:
                 self._lead(_Place("artifact", origin["record"], origin["field"].removeprefix(ARTIFACT)), version)
-            stored = artifact.stored
-            for same in self._contents.get(stored.sha256, ()) if stored is not None else ():
-                if same not in self.before[version]:
-                    self._lead(version, same)
+            if artifact.stored is not None:
+                self._lead_outside(version, artifact)
+
+    def _lead_outside(self, version: _Place, artifact: "Artifact") -> None:
+        """Have what came from outside of a run come of a version that has the same content and was there before."""
+        stored = artifact.stored
+        for other, said in self._from_outside.get(stored.sha256, ()) if stored is not None else ():
+            is_chance = not isinstance(said.get("size"), int) or said["size"] < _LEAST
+            if not is_chance and str(said.get("created_at")) > naming.iso(artifact.created_at):
+                self._lead(version, other)
 
     def _lead(self, source: _Place, target: _Place) -> None:
         self.places.setdefault(source)
@@ -268,11 +271,6 @@ class _World:
             repository=repository.fpath,
         )
         return VersionNode(id=f"version_{repository.fpath}_{place.name}_{place.number}", data=details)
-
-
-def _number(said: Mapping[str, Any]) -> int:
-    number = said.get("number")
-    return number if isinstance(number, int) else 0
 
 
 def _taken(said: Any, run: str) -> Iterator[_Place]:

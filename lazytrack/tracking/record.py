@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact
+from lazytrack.errors import FormatError
 from lazytrack.journal import Patch
 from lazytrack.series import HEARTBEATS, SERIES, WRITERS
 from lazytrack.tracking.changes import Changes
@@ -170,7 +171,7 @@ class Record(Curves):
         try:
             return codec.parse_time(stored)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{field} of {self.slug} is {stored!r:.50}, which is no time") from error
+            raise FormatError(f"{field} of {self.slug} is {stored!r:.50}, which is no time") from error
 
     def _stored_tags(self) -> list[str]:
         return [field[5:] for field in self._stored() if field.startswith("tags.")]

@@ -8,7 +8,7 @@ import threading
 import urllib.parse
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from lazytrack.provenance.redact import (
@@ -61,8 +61,24 @@ TOKENS = {
     "Replicate": drawn(37, start="r" + "8_"),
     "Groq": drawn(52, start="gs" + "k_"),
     "Vault": drawn(90, LETTERS + "-_", start="hv" + "s."),
+    "Weights & Biases": drawn(77, LETTERS + "_", start="wan" + "db_v1_"),
+    "Sentry": st.tuples(drawn(90), drawn(43, BASE64)).map(lambda parts: "snt" + "rys_eyJ" + "==_".join(parts)),
+    "Sentry of a user": drawn(64, HEX, start="snt" + "ryu_"),
+    "Doppler": drawn(43, start="dp" + ".pt."),
+    "Doppler of a config": drawn(43, start="dp" + ".st.prd."),
+    "Terraform": drawn(67, LETTERS + "-_", start="aB3dEf7hIj2kLm" + ".atlas" + "v1."),
+    "Grafana Cloud": drawn(60, BASE64, start="gl" + "c_"),
+    "PlanetScale": drawn(43, LETTERS + "-_", start="psc" + "ale_tkn_"),
+    "Heroku": drawn(58, LETTERS + "-_", start="HRK" + "U-AA"),
+    "1Password": drawn(260, BASE64, start="op" + "s_eyJ"),
+    "Dynatrace": st.tuples(drawn(24), drawn(64)).map(lambda parts: "dt0" + "c01." + ".".join(parts)),
+    "Bedrock": drawn(120, BASE64, start="AB" + "SK"),
+    "Prefect": drawn(36, start="pn" + "u_"),
+    "GitLab OAuth": drawn(64, LETTERS + "-_", start="gl" + "oas-"),
     "a JWT": st.tuples(drawn(30), drawn(40), drawn(43, LETTERS + "-_")).map(lambda p: "ey" + "J" + ".".join(p)),
 }
+MAY_HAVE_A_SLASH = ("gl" + "c_", "op" + "s_", "AB" + "SK")
+"""How those begin that cannot be told from the rest of a path."""
 token_of_some_kind = st.sampled_from(sorted(TOKENS)).flatmap(TOKENS.__getitem__)
 
 passwords = st.one_of(
@@ -223,6 +239,35 @@ HARMLESS = [
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHk dana@host",
     "İİİ token: İİ",
     "",
+    "tokens: list of words\npassword: str, optional\napi_key: key of the service",
+    "    password: The password of the user.\n    passphrase: what unlocks the key\n    secret: not used here",
+    "password: str | None  # the one to use",
+    "password: string | undefined;",
+    "password = None  # it is not needed",
+    "DB_PASSWORD=none  # not needed here",
+    "DB_PASSWORD=  # set it before you begin",
+    "API_KEY=<your key>  # from the site",
+    "password = a if b else c\npassword = first and last\npassword = await ask(user)",
+    "Password: not set\nPassword: field required",
+    "USE_AUTH_TOKEN=1 python train.py --lr 0.1",
+    "ENV PATH /usr/bin\nENV TOKEN is required here",
+    'parser.add_argument("--password-file", default="x.txt")\nparser.add_argument("--max-tokens", default="x1")',
+    'parser.add_argument("--token", help="a, b")\nparser.add_argument("--name", default="x1")',
+    "token: str = typer.Option(None, '--token', help='x1')",
+    "api_key: str = Field(..., description='x1')",
+    'password = getpass.getpass("Password 1: ")',
+    'token = os.getenv("HF_TOKEN1") or load("x1.txt") or self.read("x1")',
+    'token = config.get("auth", "token")',
+    'token = prefix + "-" + name',
+    'token = "" if x else None',
+    'login(key="username")\nSecretStr("")\nSecretStr(value)',
+    '{"name": "lr", "value": "x1"}, {"name": "token_acc", "value": "x1"}',
+    "- name: LR\n  value: x1\n- name: API_KEY\n  valueFrom:\n    secretKeyRef: x",
+    "name = token, value = x1",
+    "https://discuss.pytorch.org/t/how-to-use-gpt2-with-fp16/12345 https://host.org/t/page-1 /t/12345",
+    "\x1b[1mtoken_acc\x1b[0m=\x1b[32m0.93\x1b[0m \x1b]8;;https://host.org\x1b\\a link\x1b]8;;\x1b\\",
+    "x264 --pass 2 --key column",
+    "wandb_v1_model sntrys_eyJ dp.pt.x x.atlasv1.y ops_eyJ",
 ]
 surroundings = st.one_of(st.sampled_from(HARMLESS), st.text(max_size=40)).filter(lambda text: redact(text) == text)
 
@@ -237,6 +282,7 @@ def filled(place, secret):
 @unhurried
 @given(token_of_some_kind, st.sampled_from(PLACES + NAMED), surroundings, surroundings)
 def test_a_token_of_any_kind_is_masked_in_any_place_and_the_rest_stays(token, place, before, after):
+    assume(not (token.startswith(MAY_HAVE_A_SLASH) and place.startswith("https")))
     masked = redact(f"{before}\n{filled(place, token)}\n{after}")
     assert masked == f"{before}\n{filled(place, '***')}\n{after}"
 
@@ -453,6 +499,10 @@ def test_the_key_of_a_service_account_is_masked_with_its_id():
         ("https://acc.blob/c?sv=2022&se=2026-01-01&sig=aB%2B3%3D", "https://acc.blob/c?sv=2022&se=2026-01-01&sig=***"),
         ("https://host.org/?key=aB3&page=2&access_token=x1&n=3", "https://host.org/?key=***&page=2&access_token=***&n=3"),
         ("https://host.org/?a=1&amp;api_key=aB3", "https://host.org/?a=1&amp;api_key=***"),
+        ("https://conda.anaconda.org/t/ab-1a2b3c4d-5e6f-" + "7a8b-9c0d-1e2f3a4b5c6d/channel/linux-64",
+         "https://conda.anaconda.org/t/***/channel/linux-64"),
+        ("https://repo.anaconda.cloud:443/t/" + "aB3dEf7h/repo/main", "https://repo.anaconda.cloud:443/t/***/repo/main"),
+        ("https://host.org/t/" + "a1B2" * 9 + "/main", "https://host.org/t/***/main"),
         ("https://hooks." + "slack.com/services/T0AB/B0CD/" + "aB3dEfG7", "https://hooks.slack.com/***"),
     ],
 )  # fmt: skip

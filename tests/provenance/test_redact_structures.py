@@ -45,10 +45,10 @@ KEY = "\n".join(["-----BEGIN PRIVATE KEY-----", *KEY_LINES, "-----END PRIVATE KE
         ("sshpass -p x ssh host", "sshpass -p *** ssh host"),
         ("redis-cli -a x ping", "redis-cli -a *** ping"),
         ("ldapsearch -w x -b dc=org", "ldapsearch -w *** -b dc=org"),
+        ("train -p x -a y -w z", "train -p x -a y -w z"),
         ("train --pass x --pw y --pass=z", "train --pass *** --pw *** --pass=***"),
         ("x264 --pass 2 --key column --key=x", "x264 --pass 2 --key column --key=x"),
         ("docker run --env=TOKEN=x --build-arg=LR=1", "docker run --env=TOKEN=*** --build-arg=LR=1"),
-        ("train -p x -a y -w z", "train -p x -a y -w z"),
         ("wandb login --relogin " + "a1" * 20, "wandb login --relogin ***"),
         ("git checkout " + "a1" * 20, "git checkout " + "a1" * 20),
     ],
@@ -259,6 +259,13 @@ def test_secrets_outside_hunks_are_masked_too():
     assert "aB3" not in redacted
     assert redacted.count("\n") == f"\n{KEY}\n\n\n\n".count("\n")
     assert changed == ["x"]
+
+
+def test_a_value_with_spaces_is_masked_in_a_diff_and_its_neighbours_stay():
+    lines = [" LR=0.1", "-DB_PASSWORD=correct horse battery staple", "+DB_PASSWORD=wrong horse", " # end", ""]
+    redacted, changed = redact_diff("\n".join(["--- a/.env", "+++ b/.env", "@@ -1,3 +1,3 @@", *lines]))
+    assert redacted.split("\n")[3:] == [" LR=0.1", "-DB_PASSWORD=***", "+DB_PASSWORD=***", " # end", ""]
+    assert changed == [".env @@ -1,3 +1,3 @@"]
 
 
 def test_a_merge_has_two_columns_before_its_lines():

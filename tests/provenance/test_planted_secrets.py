@@ -81,6 +81,7 @@ def run(folder, store, token, password, phrase=PHRASE):
     project = Project(store)
     with warnings.catch_warnings(action="ignore"), project.log("run", capture=True) as exp:
         lines = ("connecting with ", token, f"\nexport DB_PASSWORD={password}\nAuthorization: Bearer {token}\n")
+        lines += (f"\x1b[1mpassword\x1b[0m=\x1b[32m{password}\x1b[0m\n", f"\x1b[1mDB_PASSWORD\x1b[0m={phrase}\n")
         for line in lines:
             sys.stdout.write(line)
             project.save()  # while it is being printed
@@ -176,6 +177,7 @@ def test_planted_secrets_are_nowhere_in_the_store(checkout, token, password, phr
         assert "example.org/x.git" in exp.git.remote
         assert exp.parameters["nested"] == {"hub_token": "***", "lr": 0.1}
         assert "connecting with ***" in exp.output
+        assert "\x1b[1mpassword\x1b[0m=\x1b[32m***\x1b[0m\n" in exp.output
         assert "train.py" in exp.diff
         assert "numpy==2.0" in exp.environment.lock_files[0].text
 

@@ -199,6 +199,9 @@ NAMED = [
     "- name: API_KEY\n  value: {}\n- name: LR\n  value: 0.1",
     '- name: API_KEY\n  value: "{}"\n',
     "ENV API_KEY {}",
+    "\x1b[1mpassword\x1b[0m=\x1b[32m{}\x1b[0m",
+    "\x1b[1;34mapi\x1b[0m_key: \x1b[32m'{}'\x1b[0m",
+    r'"\u001b[1mpassword\u001b[0m=\u001b[32m{}\u001b[0m"',
     "# API_KEY={}",
     "train --pass {} --lr 1",
 ]
@@ -225,6 +228,7 @@ ALONE = [
     'docker run -e "DB_PASSWORD={}" image',
     "['train', '--password={}', '--lr=1']",
     r'{{"env": "LR=1\nDB_PASSWORD={}\nN=2"}}',
+    "\x1b[1mpassphrase\x1b[0m: \x1b[32m{}\x1b[0m",
 ]
 WORDS = ["correct", "horse", "battery", "staple,", "Zebra", "m4gic", "Käse", "lake!", "salt", "on", "12", "R&B"]
 phrases = st.lists(st.sampled_from(WORDS), max_size=5).map(lambda words: " ".join(["purple", *words, "4ever"]))
@@ -401,6 +405,7 @@ FRAGMENTS += [
     "-----END PRIVATE KEY-----",
     "MIIE" + "aB3/" * 10,
     " or ",
+    "\x1b",
     "\nPASSWORD=",
     "\n- name: ",
     "\n  value: ",
@@ -475,6 +480,8 @@ def test_all_of_it_together_stays_too():
         ("f(\n    password=aB3, lr=1)", "f(\n    password=***, lr=1)"),
         ("password = 'aB3' + 'cd' + x + ':'", "password = '***' + '***' + x + ':'"),
         ("get('API_KEY', default='aB3', api_key='cD4')", "get('API_KEY', default='***', api_key='***')"),
+        ("\x1b[32mhub\x1b[0m_token=a\x1b[1mB3\x1b[0m", "\x1b[32mhub\x1b[0m_token=***\x1b[0m"),
+        ("x\x1b[32m" + "s" + "k-" + "aB3" * 9 + "\x1b[0m", "x\x1b[32m***\x1b[0m"),
         ("wandb login --relogin " + "a1" * 20, "wandb login --relogin ***"),
         ("//registry.npmjs.org/:_authToken=aB3", "//registry.npmjs.org/:_authToken=***"),
         ("bot123456789:" + "AA" + "b7" * 16 + "c", "bot123456789:***"),
@@ -726,6 +733,11 @@ REPEATED += [
     "# TOKEN=a",
 ]
 REPEATED += [
+    "\x1b",
+    "\x1b[",
+    "\x1b[0m",
+    "\x1b[1mtoken\x1b[0m=",
+    "\x1b]8;;",
     "PASSWORD=on ",
     "token: a, ",
     "token=lambda:",

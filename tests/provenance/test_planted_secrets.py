@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from test_redact import passwords, token_of_some_kind
+from hypothesis import strategies as st
+from test_redact import passwords, phrases, token_of_some_kind
 
 from lazytrack import Project
 from lazytrack.provenance import capture, platform
@@ -21,6 +22,8 @@ GIT = ["git", "-c", "user.email=dana@example.org", "-c", "user.name=dana"]
 KEY = "\n".join(
     ["-----BEGIN RSA " + "PRIVATE KEY-----", "MIIEowIBAAKCAQEA7bq", "kLm9QQ==", "-----END RSA " + "PRIVATE KEY-----"]
 )
+PHRASE = "purple horse battery staple"
+CHANNEL = f"ab-{uuid.UUID(int=7**40)}"
 
 
 def git(*words, cwd):
@@ -38,19 +41,47 @@ def checkout(tmp_path_factory):
     return folder
 
 
-def plant(folder, token, password):
+CODE = """\
+parser.add_argument("--password", default="{password}")
+KEY = os.getenv("SERVICE_API_KEY") or "{token}"
+API_KEY = os.environ.get("X", "{password}")
+password: SecretStr = Field(default="{password}")
+settings = Settings(SecretStr("{password}"))
+wandb.login(key="{password}1")
+variables = [{{"name": "DB_PASSWORD", "value": "{password}"}}]
+"""
+DEPLOYMENT = """\
+passphrase: {phrase}
+env:
+- name: API_KEY
+  value: {password}
+- name: DB_PASSWORD
+  value: {phrase}
+channels:
+- https://conda.anaconda.org/t/{channel}/team
+"""
+
+
+def plant(folder, token, password, phrase=PHRASE, channel=CHANNEL):
     git("remote", "set-url", "origin", f"https://dana:{token}@example.org/x.git", cwd=folder)
     (folder / "train.py").write_text(f'API_KEY = "{token}"\nos.environ["DB_PASSWORD"] = "{password}"\n')
-    (folder / ".env").write_text(f"HF_TOKEN={token}\nDB_PASSWORD={password}\n")
+    (folder / ".env").write_text(f"HF_TOKEN={token}\nDB_PASSWORD={password}\nPGPASSWORD={phrase}\n")
+    (folder / "settings.py").write_text(CODE.format(token=token, password=password))
+    (folder / "deployment.yaml").write_text(DEPLOYMENT.format(password=password, phrase=phrase, channel=channel))
+    (folder / "Dockerfile").write_text(f"ENV API_KEY {password}\nENV DB_PASSWORD {phrase}\n")
     (folder / "key.pem").write_text(f"{KEY}\n")
-    (folder / "requirements.txt").write_text(f"--index-url https://dana:{token}@example.org/simple\nnumpy==2.0\n")
+    (folder / "requirements.txt").write_text(
+        f"--index-url https://dana:{token}@example.org/simple\n"
+        f"--find-links https://conda.anaconda.org/t/{channel}/team\nnumpy==2.0\n"
+    )
 
 
-def run(folder, store, token, password):
+def run(folder, store, token, password, phrase=PHRASE):
     """Log as a careless person does."""
     project = Project(store)
     with warnings.catch_warnings(action="ignore"), project.log("run", capture=True) as exp:
         lines = ("connecting with ", token, f"\nexport DB_PASSWORD={password}\nAuthorization: Bearer {token}\n")
+        lines += (f"\x1b[1mpassword\x1b[0m=\x1b[32m{password}\x1b[0m\n", f"\x1b[1mDB_PASSWORD\x1b[0m={phrase}\n")
         for line in lines:
             sys.stdout.write(line)
             project.save()  # while it is being printed
@@ -124,23 +155,29 @@ def assert_nowhere(store, *secrets):
 
 
 @settings(deadline=None, max_examples=25)
-@given(token_of_some_kind, passwords.filter(lambda value: len(value) > 6 and "'" not in value))
-def test_planted_secrets_are_nowhere_in_the_store(checkout, token, password):
+@given(
+    token_of_some_kind,
+    passwords.filter(lambda value: len(value) > 6 and "'" not in value),
+    phrases.filter(lambda value: len(value) > 20),
+    st.uuids().map(lambda value: f"ab-{value}"),
+)
+def test_planted_secrets_are_nowhere_in_the_store(checkout, token, password, phrase, channel):
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as store:
         patched.setenv(capture.SWITCH, "1")
         patched.setattr(capture, "_capture", None)
         patched.setattr(capture, "PATIENCE_SECONDS", 60)
         patched.chdir(checkout)
         patched.setattr(sys, "orig_argv", ["python", "train.py", "--api-key", password, f"--hub-token={token}"])
-        plant(checkout, token, password)
-        project = run(checkout, store, token, password)
+        plant(checkout, token, password, phrase, channel)
+        project = run(checkout, store, token, password, phrase)
         capture._capture.join()
-        assert_nowhere(store, token, password, "MIIEowIBAAKCAQEA7bq")
+        assert_nowhere(store, token, password, phrase, phrase.partition(" ")[2], channel, "MIIEowIBAAKCAQEA7bq")
         exp = Project(project.fpath, mode="r")["run"]
         assert exp.environment.command == "python train.py --api-key '***' '--hub-token=***'"
         assert "example.org/x.git" in exp.git.remote
         assert exp.parameters["nested"] == {"hub_token": "***", "lr": 0.1}
         assert "connecting with ***" in exp.output
+        assert "\x1b[1mpassword\x1b[0m=\x1b[32m***\x1b[0m\n" in exp.output
         assert "train.py" in exp.diff
         assert "numpy==2.0" in exp.environment.lock_files[0].text
 

@@ -46,6 +46,9 @@ KEY = "\n".join(["-----BEGIN PRIVATE KEY-----", *KEY_LINES, "-----END PRIVATE KE
         ("redis-cli -a x ping", "redis-cli -a *** ping"),
         ("ldapsearch -w x -b dc=org", "ldapsearch -w *** -b dc=org"),
         ("train -p x -a y -w z", "train -p x -a y -w z"),
+        ("train --pass x --pw y --pass=z", "train --pass *** --pw *** --pass=***"),
+        ("x264 --pass 2 --key column --key=x", "x264 --pass 2 --key column --key=x"),
+        ("docker run --env=TOKEN=x --build-arg=LR=1", "docker run --env=TOKEN=*** --build-arg=LR=1"),
         ("wandb login --relogin " + "a1" * 20, "wandb login --relogin ***"),
         ("git checkout " + "a1" * 20, "git checkout " + "a1" * 20),
     ],
@@ -63,6 +66,8 @@ def test_secret_options_and_variables_of_a_command_lose_their_values_alone(argv,
         ("Authorization: Bearer abc", "Authorization: Bearer ***"),
         ("--header=X-Api-Key: aB3", "--header=X-Api-Key: ***"),
         ("--password=correct horse", "--password=***"),
+        ("DB_PASSWORD=correct horse", "DB_PASSWORD=***"),
+        ("--env=DB_PASSWORD=correct horse", "--env=DB_PASSWORD=***"),
         ("cd /data && train --api-key aB3 --lr 1", "cd /data && train --api-key *** --lr 1"),
         (KEY, KEY.replace("\n".join(KEY_LINES), "***")),
     ],
@@ -254,6 +259,13 @@ def test_secrets_outside_hunks_are_masked_too():
     assert "aB3" not in redacted
     assert redacted.count("\n") == f"\n{KEY}\n\n\n\n".count("\n")
     assert changed == ["x"]
+
+
+def test_a_value_with_spaces_is_masked_in_a_diff_and_its_neighbours_stay():
+    lines = [" LR=0.1", "-DB_PASSWORD=correct horse battery staple", "+DB_PASSWORD=wrong horse", " # end", ""]
+    redacted, changed = redact_diff("\n".join(["--- a/.env", "+++ b/.env", "@@ -1,3 +1,3 @@", *lines]))
+    assert redacted.split("\n")[3:] == [" LR=0.1", "-DB_PASSWORD=***", "+DB_PASSWORD=***", " # end", ""]
+    assert changed == [".env @@ -1,3 +1,3 @@"]
 
 
 def test_a_merge_has_two_columns_before_its_lines():

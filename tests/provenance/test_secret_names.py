@@ -16,7 +16,7 @@ AWS_SECRET_ACCESS_KEY aws_access_key_id AWSAccessKeyId x-amz-security-token Acco
 SharedAccessSignature connectionString private_key_id service_account_key SECRET_KEY_BASE secret_id secrets JWT_SECRET
 Proxy-Authorization Set-Cookie _authToken npm_config__auth http.auth SENTRY_DSN slack_webhook_url SSH_KEY fernet_key
 basicAuth kubernetesToken DATABASE_PASSWORD_FOR_ADMIN authtoken accesskey ghToken CI_JOB_TOKEN VAULT_TOKEN
-NEPTUNE_API_TOKEN COMET_API_KEY session.cookie master-key unsealKey smtp_pass
+NEPTUNE_API_TOKEN COMET_API_KEY session.cookie master-key unsealKey smtp_pass --pass --pw -pass
 """.split()  # noqa: SIM905  (a table to read)
 
 HARMLESS = """

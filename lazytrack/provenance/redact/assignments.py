@@ -9,20 +9,13 @@ from collections.abc import Iterator
 
 import attrs
 
-from lazytrack.provenance.redact import values
-from lazytrack.provenance.redact.names import HINTS, Secrecy, has_added_names, secrecy
+from lazytrack.provenance.redact import calls, fields, values
+from lazytrack.provenance.redact.lines import begins_line
+from lazytrack.provenance.redact.named import HEAD, Name, finder, line_head, name_at
+from lazytrack.provenance.redact.names import Secrecy, secrecy
 from lazytrack.provenance.redact.strings import KEY_FOLLOWS, LINE_END, QUOTE, end_of_string, strings_in_brackets
 from lazytrack.provenance.redact.tokens import Span
-
-_SIGN = r"[\w.\-]*+)(?:(?P<close>\\*[\"'`])?\]?(?P<gap>[ \t]*+)(?P<sign>:=|=>|[=!]==?|=|:(?!:)|,|>)(?P<space>[ \t]*+))?"
-_HINTED = re.compile(rf"(?P<name>(?:{'|'.join(HINTS)}){_SIGN}", re.ASCII)
-_ANY = re.compile(rf"(?P<name>[a-z_]{_SIGN}", re.ASCII)
-_NAME_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
-_HEAD = 200
-"""Characters before a name's hint that are looked at, and before a name, for what its line begins with."""
-_ESCAPE = re.compile(r"(?<=\\)[nrtbf]|(?<=[\[;])[0-9]{1,3}m")
-"""What stands before a name and looks like a part of it: an escaped line end, the colour of a terminal."""
-_LINE_BEGINS = frozenset({"", "-", "export", "set", "ENV", "-e", "--env", "+"})
+from lazytrack.provenance.redact.unquoted import unquoted
 
 _ANNOTATION = re.compile(
     r"(?:[A-Za-z_][A-Za-z_.]*+(?:\[[^\]\n=]{0,80}\]+)?|(?P<quote>[\"'])[A-Za-z_][\w.\[\], |]{0,100}+(?P=quote))"
@@ -30,55 +23,13 @@ _ANNOTATION = re.compile(
     r"(?:[ \t]++=|=(?=[\"']))[ \t]*+(?!=)"
 )
 """A type between a name and its value."""
-_BLOCK = re.compile(r"[|>][-+0-9]{0,2}[ \t]*+(?:#[^\r\n]*+)?\r?\n")
-_SCHEME = re.compile(
-    r"(?:Bearer|Basic|Token|Api-?Key|Negotiate|NTLM|SharedKey(?:Lite)?|"
-    r"(?P<parameters>Digest|OAuth|Hawk|Signature|AWS4-HMAC-SHA256))[ \t]++",
-    re.IGNORECASE,
-)
-_AFTER_A_HEADER = frozenset({"", "\r", "\n", '"', "'", "\\"})
-_COOKIE = re.compile(r"[\w!#$%&*+.^|~-]{1,100}=[^\r\n\"'\\]*+", re.ASCII)
-_LINE = re.compile(r"[^\r\n]*+")
 _SPACES = re.compile(r"[ \t]+")
 _ELEMENT = re.compile(r"[^<\r\n]*+")
-_CALL = re.compile(r"[A-Za-z_][\w.]{0,200}[(\[]", re.ASCII)
-_WHOLE = re.compile(r"\S++")
-_PART = re.compile(
-    r"(?:[^\s\"'`,;&<>\\]|\\(?![nrtu\"'`\\])|,(?![\w.-]{1,60}[=:]|[\s\"'`]|\Z)|[\"'`](?=[A-Za-z0-9]))++", re.ASCII
-)
 _APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
-_TO_LINE_END = re.compile(r"[ \t]*+(?:[\r\n#]|\Z)")
-_ELSEWHERE = ("$(", "${{", "{{", "<", "//", "`", ":")
-"""How a value begins that is computed, or is no value."""
-
-
-@attrs.define(kw_only=True, eq=False)
-class _Name:
-    """A name of a secret as it stands in a text, with the sign after it."""
-
-    word: str
-    secrecy: Secrecy
-    start: int
-    sign: str
-    quoted: bool
-    tight: bool
-    """Whether no space is around the sign."""
-    value: int
-    """Where the value begins."""
-
-    @property
-    def is_option(self) -> bool:
-        return self.word.startswith("-")
-
-    @property
-    def is_variable(self) -> bool:
-        """Whether it is spelled as the variables of an environment are."""
-        return self.word == self.word.upper() and not self.quoted
-
-    @property
-    def is_in_shell(self) -> bool:
-        """Whether its value is what a shell would take, which is no code."""
-        return self.tight and (self.is_option or self.is_variable)
+_FIRST_NAMES = re.compile(
+    r"\s*+(?:[rbfuRBFU]{0,2}\\*[\"'`][\w-]{0,60}+\\*[\"'`]\s*+,\s*+){0,3}+[rbfuRBFU]{0,2}\\*[\"'`]"
+)
+"""What stands between a call's bracket and a name that is among its first arguments."""
 
 
 def assignment_spans(text: str, lowered: str) -> Iterator[Span]:
@@ -89,82 +40,77 @@ def assignment_spans(text: str, lowered: str) -> Iterator[Span]:
     lowered
         The text in lower case, each character at its place.
     """
-    finder = _ANY if has_added_names() else _HINTED
+    yield from calls.spans_of_calls(text, lowered)
+    yield from _in_fields(text, lowered)
+    search = finder().search
     position = bracketed = 0
-    while hit := finder.search(lowered, position):
+    while hit := search(lowered, position):
         position = hit.end()
-        name = _name(text, lowered, hit)
-        if name is None:
+        found = name_at(text, lowered, hit)
+        if found is None:
             continue
+        name = _at_value(text, found)
         if text[name.value : name.value + 1] in {"(", "[", "{"}:
             if name.value >= bracketed and name.sign in {"=", ":", ":=", "=>"}:
                 strings, bracketed = strings_in_brackets(text, name.value)
-                yield from (span for span in strings if not _says_nothing(text[slice(*span)], name))
+                yield from _telling(text, strings or _in_code(text, name), name)
             if not name.is_in_shell:
                 continue
-        for span in _value(text, name):
+        spans = _value(text, name)
+        for span in spans:
             yield span
             position = max(position, span[1])
+        yield from _telling(text, _in_code(text, name, is_string=bool(spans)), name)
 
 
-def _name(text: str, lowered: str, hit: re.Match[str]) -> _Name | None:
-    sign = hit["sign"]
-    if sign is None and text[hit.end() : hit.end() + 1] not in {" ", "\t"}:
-        return None
-    head = lowered[max(0, hit.start() - _HEAD) : hit.start()]
-    start = hit.start() - (len(head) - len(head.rstrip(_NAME_LETTERS)))
-    if escape := _ESCAPE.match(text, start, hit.start()):
-        start = escape.end()
-    word = text[start : hit.end("name")]
-    if sign is None and not word.startswith("--"):
-        return None
-    kind = secrecy(word)
-    if kind is Secrecy.NONE:
-        return None
-    return _Name(
-        word=word,
-        secrecy=kind,
-        start=start,
-        sign=sign or "",
-        quoted=hit["close"] is not None,
-        tight=sign == "=" and not hit["gap"] and not hit["space"],
-        value=hit.end(),
-    )
+def _in_fields(text: str, lowered: str) -> Iterator[Span]:
+    for name in fields.names_in_fields(text, lowered):
+        yield from _value(text, name)
+    for span, word in fields.values_before_names(text, lowered):
+        if (kind := secrecy(word)) is not Secrecy.NONE and not values.says_nothing(text[slice(*span)], kind, word):
+            yield span
 
 
-def _value(text: str, name: _Name) -> list[Span]:
-    """Find the value of a name that is no list, dict or tuple."""
+def _at_value(text: str, name: Name) -> Name:
+    """Return `name` with its value's place where a type, or the spaces after an option, stand before that."""
     if name.sign == ":" and (annotation := _ANNOTATION.match(text, name.value)):
-        name = attrs.evolve(name, sign="=", value=annotation.end())
-    elif not name.sign and (spaces := _SPACES.match(text, name.value)):
-        name = attrs.evolve(name, value=spaces.end())
+        return attrs.evolve(name, sign="=", value=annotation.end())
+    if not name.sign and (spaces := _SPACES.match(text, name.value)):
+        return attrs.evolve(name, value=spaces.end())
+    return name
+
+
+def _value(text: str, name: Name) -> list[Span]:
+    """Find the value of a name that is no list, dict or tuple."""
+    if name.sign == ")":
+        return []
     if name.sign == ">":
         return _element(text, name)
     below = LINE_END.match(text, name.value) if name.quoted else None
     if quote := QUOTE.match(text, below.end() if below else name.value):
         spans = _quoted(text, quote, name)
         return [] if below and spans and KEY_FOLLOWS.match(text, spans[0][1]) else spans
-    if name.sign in {"==", "!=", ","}:
-        return []
-    return _block(text, name) or _header(text, name) or _unquoted(text, name)
+    return [] if name.sign in {"==", "!=", ","} else unquoted(text, name)
 
 
-def _element(text: str, name: _Name) -> list[Span]:
+def _element(text: str, name: Name) -> list[Span]:
     """Find what is between ``<name>`` and the next tag."""
     match = _ELEMENT.match(text, name.value)
     if match is None or name.quoted or text[name.start - 1 : name.start] != "<":
         return []
+    if match.group().startswith("/") and not text.startswith("</", match.end()):
+        return []  # the next part of a path, in which <NAME> stands for a part
     return [] if _says_nothing(match.group(), name) else [match.span()]
 
 
-def _says_nothing(value: str, name: _Name) -> bool:
+def _says_nothing(value: str, name: Name) -> bool:
     return values.says_nothing(value, name.secrecy, name.word)
 
 
 # --- in quotes ---
 
 
-def _quoted(text: str, quote: re.Match[str], name: _Name) -> list[Span]:
+def _quoted(text: str, quote: re.Match[str], name: Name) -> list[Span]:
     if not name.quoted and name.sign in {":", "="} and _ends_a_string(text, quote["open"], name):
         return []
     start = quote.end()
@@ -175,19 +121,13 @@ def _quoted(text: str, quote: re.Match[str], name: _Name) -> list[Span]:
     return [(start, end)]
 
 
-def _ends_a_string(text: str, quote: str, name: _Name) -> bool:
+def _ends_a_string(text: str, quote: str, name: Name) -> bool:
     """Tell whether a quote after a name ends a string that began before the name, as in ``print("token:", x)``."""
-    head = _line_head(text, name.start)
+    head = line_head(text, name.start)
     return head is not None and _APOSTROPHE.sub("", head).count(quote) % 2 == 1
 
 
-def _line_head(text: str, position: int) -> str | None:
-    """Return what stands on a line before `position`; None where that is far."""
-    _, newline, head = text[max(0, position - _HEAD) : position].rpartition("\n")
-    return head if newline or position <= _HEAD else None
-
-
-def _follows_in_list(text: str, name: _Name, value: str) -> bool:
+def _follows_in_list(text: str, name: Name, value: str) -> bool:
     """Tell whether what follows ``"NAME",`` is its value: in ``get("NAME", "value")``, ``["--name", "value"]``."""
     if name.is_option:
         if value.startswith("-"):
@@ -199,73 +139,44 @@ def _follows_in_list(text: str, name: _Name, value: str) -> bool:
     )
 
 
-# --- not in quotes ---
+# --- in code ---
 
 
-def _block(text: str, name: _Name) -> list[Span]:
-    """Find the lines below ``name: |``, which are indented deeper than it."""
-    begin = _BLOCK.match(text, name.value) if name.sign == ":" else None
-    if begin is None:
+def _in_code(text: str, name: Name, *, is_string: bool = False) -> list[Span]:
+    """Find the strings that are a name's value by way of a call, an operator or a default.
+
+    Parameters
+    ----------
+    is_string
+        Whether a string that is the value of `name` follows it.
+    """
+    match name.sign:
+        case ")":
+            return calls.strings_otherwise(text, name.value)
+        case "," if name.quoted and _begins_call(text, name):
+            spans = calls.strings_by_default(text, name.value)
+            if not (is_string or name.is_option):
+                strings = calls.strings_of(text, name.value)
+                spans += [(start, end) for start, end in strings if _follows_in_list(text, name, text[start:end])]
+            return spans
+        case "=" | ":=" | "=>":
+            is_value = True
+        case ":":
+            before = text[max(0, name.start - HEAD) : name.start].rstrip()[-1:]
+            is_value = name.quoted or before in {"{", "(", ","} or begins_line(text, name)
+        case _:
+            is_value = False
+    if not is_value or (QUOTE.match(text, name.value) and not is_string):
         return []
-    line = text.rfind("\n", 0, name.start) + 1
-    depth = len(text[line : name.start]) - len(text[line : name.start].lstrip(" "))
-    lines = re.compile(rf"(?:[ ]{{{depth + 1},}}[^\r\n]*+(?:\r?\n|\Z)|[ \t]*\r?\n)*+").match(text, begin.end())
-    if lines is None or not lines.group().strip():
-        return []
-    value = lines.group()
-    return [(lines.start() + len(value) - len(value.lstrip()), lines.start() + len(value.rstrip()))]
+    return calls.strings_of(text, name.value)
 
 
-def _header(text: str, name: _Name) -> list[Span]:
-    """Find what follows the scheme of an Authorization header, and the cookies of a Cookie header."""
-    word = name.word.lower()
-    if "auth" in word and (scheme := _SCHEME.match(text, name.value)):
-        if scheme["parameters"]:
-            return [match.span() for match in [_LINE.match(text, scheme.end())] if match]
-        match = _PART.match(text, scheme.end())
-        # Prose goes on after a word: authorization: basic auth is needed.
-        if match and (
-            values.is_literal(match.group(), name.secrecy)
-            or not match.group().islower()
-            or text[match.end() : match.end() + 1] in _AFTER_A_HEADER
-        ):
-            return [match.span()]
-    elif "cookie" in word and name.sign == ":" and (match := _COOKIE.match(text, name.value)):
-        return [(match.start(), match.start() + len(match.group().rstrip()))]
-    return []
+def _begins_call(text: str, name: Name) -> bool:
+    """Tell whether a name in quotes is among the first arguments of a call."""
+    _, bracket, before = text[max(0, name.start - HEAD) : name.start].rpartition("(")
+    return bracket != "" and _FIRST_NAMES.fullmatch(before) is not None
 
 
-def _unquoted(text: str, name: _Name) -> list[Span]:
-    if not name.is_in_shell and _CALL.match(text, name.value):
-        return []
-    head = _line_head(text, name.start)
-    begins_line = head is not None and head.strip(" \t") in _LINE_BEGINS and not name.quoted
-    match = (_WHOLE if begins_line and name.sign else _PART).match(text, name.value)
-    if match is None or match.group().startswith(_ELSEWHERE):
-        return []
-    value = match.group().rstrip(",;")
-    if not name.is_in_shell:
-        value = values.without_afterwards(value)
-    if _says_nothing(value, name) or not _is_secret(text, name, value, begins_line=begins_line):
-        return []
-    return [(name.value, name.value + len(value))]
-
-
-def _is_secret(text: str, name: _Name, value: str, *, begins_line: bool) -> bool:
-    """Tell whether a value that is not in quotes is what its name says, and neither code nor prose."""
-    if not name.sign and value.startswith("-"):
-        return False  # the next option
-    if name.is_in_shell:
-        return any(map(str.isalnum, value))
-    if value.rpartition(".")[2].strip("_") == name.word.strip("_"):
-        return False  # a variable, or an attribute, that is called as its argument is
-    if values.is_literal(value, name.secrecy):
-        return any(map(str.isalnum, value))
-    end = name.value + len(value)
-    if name.secrecy is Secrecy.PASSWORD and name.tight:
-        # Not the argument of a call, where a word is the name of a variable.
-        before = text[max(0, name.start - _HEAD) : name.start].rstrip()[-1:]
-        return value.isalpha() and before not in {"(", ","} and text[end : end + 1] not in {",", ")"}
-    if begins_line and name.sign == ":" and (name.is_variable or name.secrecy is Secrecy.PASSWORD):
-        return not (values.is_type(value) or values.is_code(value)) and _TO_LINE_END.match(text, end) is not None
-    return False
+def _telling(text: str, spans: list[Span], name: Name) -> Iterator[Span]:
+    """Leave out what says nothing."""
+    yield from (span for span in spans if not _says_nothing(text[slice(*span)], name))

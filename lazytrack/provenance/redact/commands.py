@@ -40,10 +40,11 @@ _KEY_OF_LOGIN = re.compile("[0-9a-f]{40}")
 def redact_command(argv: Sequence[str]) -> list[str]:
     """Return a command line with the values of secret options and variables masked; it keeps its length.
 
-    Those are ``--api-key x``, ``--api-key=x``, ``TOKEN=x``, ``+trainer.token=x``, and whatever `redact` recognises in a
-    word. What begins as an option does is not taken for the value of the option before it. Options of one letter are
-    not guessed, except where the command names a program that takes passwords so: curl (``-u user:password``), the
-    clients of MySQL (``-ppassword``), sshpass and MongoDB's (``-p``), redis-cli (``-a``) and LDAP's (``-w``).
+    Those are ``--api-key x``, ``--api-key=x``, ``TOKEN=x``, ``--env=TOKEN=x``, ``+trainer.token=x``, and whatever
+    `redact` recognises in a word. What begins as an option does is not taken for the value of the option before it.
+    Options of one letter are not guessed, except where the command names a program that takes passwords so: curl
+    (``-u user:password``), the clients of MySQL (``-ppassword``), sshpass and MongoDB's (``-p``), redis-cli (``-a``)
+    and LDAP's (``-w``). Nor is ``--key``, which often names a column.
     """
     words = list(argv)
     for _ in range(PASSES):
@@ -71,6 +72,8 @@ def _redact_word(before: str, word: str, program: _Program | None) -> str:
         name, value = match.groups()
         if (kind := secrecy(name)) is not Secrecy.NONE:
             return word if says_nothing(value, kind, name) else f"{redact(name)}={MASK}"
+        if name.startswith("-") and (inner := _NAMED.fullmatch(value)) and secrecy(inner["name"]) is not Secrecy.NONE:
+            return f"{redact(name)}={_redact_word('', value, None)}"
     # A password may look like an assignment: what follows a secret option is masked, whatever it is.
     if _AWAITS.fullmatch(before) and not _OPTION.match(word) and (kind := secrecy(before)) is not Secrecy.NONE:
         return word if says_nothing(word, kind) else MASK

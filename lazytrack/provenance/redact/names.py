@@ -79,6 +79,9 @@ _PEOPLE = (
 )
 """Before ``pass`` and ``pw``, which alone may be the pass of an optimiser."""
 
+_OPTIONS = frozenset({"pass", "pw"})
+"""Options that take a password, and in programs that go over something more than once its number, which may be seen."""
+
 _KEYS = (
     "api access private secret signing signature encryption encrypt decryption decrypt account auth authentication"
     " authorization master ssh rsa dsa ecdsa ed pgp gpg aes des hmac fernet jwt session service storage shared"
@@ -139,6 +142,8 @@ def _secrecy(name: str) -> Secrecy:
     words = " ".join(word.lower() for word in _WORD.findall(name.removeprefix("-D")))  # Java's -Dname=value
     if _COUNTED.match(words):
         return Secrecy.NONE
+    if words in _OPTIONS and name.startswith("-"):
+        return Secrecy.SECRET
     before, _, last = words.rpartition(" ")
     about = before and last in _ABOUT
     if not about and _PASSWORD.search(words):

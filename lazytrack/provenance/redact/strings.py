@@ -7,6 +7,7 @@ from lazytrack.provenance.redact.tokens import Span
 QUOTE = re.compile(r"[rbfuRBFU]{0,2}(?P<open>\\*+(?:\"{3}|'{3}|[\"'`]))")
 LINE_END = re.compile(r"\r?\n\s*+")
 _END = {quote: re.compile(rf"[\r\n]|(?<!\\)(?P<escapes>\\*+){quote}") for quote in "\"'`"}
+_CLOSE = re.compile(r"\\*+[\"'`]")
 _BRACKETS = re.compile(r"[(\[{]|(?P<closing>[)\]}])|(?P<quote>\\*+[\"'`])|\n{2}")
 _TUPLE = re.compile(r"\(\s*+[rbfuRBFU]{0,2}\\*[\"'`(]")
 """What begins with a string; an expression in parentheses does not."""
@@ -32,6 +33,13 @@ def end_of_string(text: str, opening: str, start: int) -> int:
         if len(found) < escapes or len(found) % (2 * (escapes + 1)) == escapes:
             return max(start, match.end() - 1 - min(escapes, len(found)))
     return len(text)
+
+
+def after_string(text: str, opening: str, end: int) -> int:
+    """Return where a text goes on whose string ends at `end`: after the closing quote, where there is one."""
+    if text.startswith(opening, end):
+        return end + len(opening)
+    return match.end() if (match := _CLOSE.match(text, end)) else end
 
 
 def strings_in_brackets(text: str, position: int) -> tuple[list[Span], int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from lazytrack.provenance.redact.assignments import assignment_spans
+from lazytrack.provenance.redact.colours import without_colours, without_spelled_colours
 from lazytrack.provenance.redact.private_keys import key_spans
 from lazytrack.provenance.redact.tokens import Span, token_spans
 from lazytrack.provenance.redact.told import told_spans
@@ -62,11 +63,34 @@ def _merged(text: str, found: Iterable[Span]) -> list[Span]:
 
 
 def _spans(text: str) -> Iterator[Span]:
-    lowered = text.lower()
-    if len(lowered) != len(text):  # some letters are two in lower case, and places must stay
-        lowered = text.translate(_ASCII_LOWER)
+    lowered = _lowered(text)
+    yield from _by_look(text, lowered)
+    # A control sequence can stand within a secret, or end the word before one: what has its own look is sought with
+    # them, too. One that is spelled out may be no colour, but a part of a secret.
+    coloured = without_colours(text)
+    if coloured is None:
+        yield from _by_place(text, lowered)
+    for plain in (coloured, without_spelled_colours(text)):
+        if plain is not None:
+            lowered = _lowered(plain.text)
+            for start, end in (*_by_look(plain.text, lowered), *_by_place(plain.text, lowered)):
+                if start < end:
+                    yield plain.place((start, end))
+
+
+def _by_look(text: str, lowered: str) -> Iterator[Span]:
     yield from told_spans(text)
     yield from key_spans(text)
     yield from token_spans(text, lowered)
+
+
+def _by_place(text: str, lowered: str) -> Iterator[Span]:
     yield from url_spans(text)
     yield from assignment_spans(text, lowered)
+
+
+def _lowered(text: str) -> str:
+    lowered = text.lower()
+    if len(lowered) != len(text):  # some letters are two in lower case, and places must stay
+        return text.translate(_ASCII_LOWER)
+    return lowered

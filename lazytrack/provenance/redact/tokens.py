@@ -73,7 +73,7 @@ _TOKENS = [
     # Prefixes that nothing else has, wherever they stand.
     _shape("github_pat_", r"github_pat_\w{16,}+", _is_random),
     _shape("gh", r"gh[pousr]_(?:[0-9]{1,12}_)?[A-Za-z0-9]{16,}+[\w-]*+(?:\.[\w-]++)*+", _is_random),
-    _shape("gl", r"gl(?:pat|dt|rt|ptt|cbt|soat|agent)-[\w-]{12,}+(?:\.[\w-]++)*+", _is_random),
+    _shape("gl", r"gl(?:pat|dt|rt|ptt|cbt|soat|agent|oas|ft|imt|ffct)-[\w-]{12,}+(?:\.[\w-]++)*+", _is_random),
     _shape("glsa_", r"glsa_\w{16,}+", _is_random),
     _shape("pypi-Ag", r"pypi-Ag[\w-]{16,}+", _is_random),
     _shape("xox", r"xox[abeoprs]-[\w-]{10,}+", _is_random),
@@ -89,6 +89,16 @@ _TOKENS = [
     _shape("AGE-SECRET-KEY-", r"AGE-SECRET-KEY-[A-Z0-9]{16,}+"),
     _shape("figd_", r"figd_[\w-]{16,}+", _is_random),
     _shape("whsec_", r"whsec_[A-Za-z0-9+/=]{16,}+", _is_random),
+    _shape("wandb_v1_", r"wandb_v1_\w{16,}+"),
+    _shape("sntry", r"sntry(?:s_eyJ[A-Za-z0-9+/]{16,}+={0,2}_[A-Za-z0-9+/]{43}|u_[0-9a-f]{64})"),
+    _shape("dp.", r"dp\.(?:pt|ct|st|sa|scim|audit|said)\.(?:[\w-]{1,60}\.)?[A-Za-z0-9]{40,}+"),
+    _shape(".atlasv1.", r"(?<![A-Za-z0-9])[A-Za-z0-9]{14}\.atlasv1\.[\w=-]{40,}+"),
+    _shape("glc_", r"glc_[A-Za-z0-9+/]{32,}+={0,3}"),
+    _shape("pscale_", r"pscale_(?:tkn|pw|oauth)_(?:[\w=-]|\.(?=[\w=-])){32,}+"),
+    _shape("HRKU-AA", r"HRKU-AA[\w-]{32,}+"),
+    _shape("ops_eyJ", r"ops_eyJ[A-Za-z0-9+/]{100,}+={0,3}"),
+    _shape("dt0c01.", r"dt0c01\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{64}"),
+    _shape("ABSK", r"ABSK[A-Za-z0-9+/]{100,}+={0,2}", _is_random),
     _shape("TT3", r"AT[AC]TT3[\w=-]{16,}+", _is_random),
     # Prefixes that other words could have, or end with.
     *(
@@ -97,7 +107,7 @@ _TOKENS = [
     ),
     *(
         _shape(prefix, _word(prefix) + _NAMES_HAVE_IT, _is_random)
-        for prefix in ("hf_", "api_org_", "npm_", "r8_", "gsk_", "ntn_", "sbp_", "lin_api_", "rubygems_")
+        for prefix in ("hf_", "api_org_", "npm_", "r8_", "gsk_", "ntn_", "sbp_", "lin_api_", "rubygems_", "pnu_")
     ),
     *(_shape(f"k_{kind}_", _word(f"[srp]k_{kind}_") + _NAMES_HAVE_IT, _is_random) for kind in ("live", "test")),
     _shape("hv", _word("hv[sb]") + r"\.[\w-]{20,}+", _is_long_and_random),

@@ -12,6 +12,12 @@ _WHOLE = re.compile(r":\\?/\\?/([^/?#]++)")
 _WITHOUT_SCHEME = re.compile(r"[^\s/:@\\]+:(?P<password>[^\s/@\\]+)@")
 _STRAY = re.compile(r"[^\s\"'<>`@]{0,200}@")
 _PARAMETER = re.compile(r"(?:[?&](?:amp;)?|\\u0026)([\w.~%-]{1,80}+)=([^&\s\"'<>#`\\]*[^&\s\"'<>#`\\.,;:)\]}])")
+_CHANNEL = re.compile(r"(?<=/)t\\?/(?P<token>[\w-]++)(?P<topic>(?:/[0-9]++)?+(?![\w-]))", re.ASCII)
+"""What may be the token of a channel of conda, and the topic of a forum, whose number follows its title."""
+_CONDA = re.compile(r"conda[\w.-]{0,80}(?::[0-9]{1,5})?(?:\\?/[\w.~%-]{1,80}){0,4}\\?/\Z", re.IGNORECASE | re.ASCII)
+_LONGEST_HOST = 200
+_MADE = re.compile(r"(?:[a-z0-9]{1,20}-)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|(?=\w*[0-9])[A-Za-z0-9]{32,}")
+"""What a token of a channel looks like where the host does not tell."""
 _SIGNED = frozenset({"key", "sig", "signature", "awsaccesskeyid", "x-amz-signature", "x-amz-credential"})
 _SIGNED |= frozenset({"x-amz-security-token", "x-goog-signature", "x-goog-credential", "x-oss-signature"})
 """Parameters of a URL that are secret there, and need not be elsewhere."""
@@ -22,6 +28,8 @@ def url_spans(text: str) -> Iterator[Span]:
     if "//" in text or "\\/\\/" in text:
         for match in _AUTHORITY.finditer(text):
             yield from _userinfo(text, match)
+    if "/t/" in text or "/t\\/" in text:
+        yield from _channels(text)
     if "=" in text and ("?" in text or "&" in text or "\\u0026" in text):
         for match in _PARAMETER.finditer(text):
             name, value = match.groups()
@@ -35,6 +43,16 @@ def whole_url_spans(url: str) -> Iterator[Span]:
         yield from _userinfo(url, match)
     elif match := _WITHOUT_SCHEME.match(url):
         yield match.span("password")
+
+
+def _channels(text: str) -> Iterator[Span]:
+    """Find the tokens of conda's channels, as in ``https://conda.anaconda.org/t/<TOKEN>/channel``."""
+    for match in _CHANNEL.finditer(text):
+        token, start = match["token"], match.start()
+        if match["topic"] or token.isdigit():
+            continue
+        if _MADE.fullmatch(token) or _CONDA.search(text[max(0, start - _LONGEST_HOST) : start]):
+            yield match.span("token")
 
 
 def _userinfo(text: str, match: re.Match[str]) -> Iterator[Span]:

@@ -32,6 +32,17 @@ _TYPES = frozenset(
     | {"secretstr", "secretbytes", "callable", "path", "list", "dict", "tuple", "set"}
 )
 """Words that are said of a value where it could stand."""
+_CODE_SIGN = re.compile(r"[()\[\]{}<>|=\"`\\]|->|::|(?:^|\s)[-+*/%&]+(?:\s|$)")
+_CODE_WORDS = frozenset(
+    {"and", "or", "not", "in", "is", "if", "else", "await", "lambda", "yield", "new", "return", "from", "for"}
+)
+_OF_PROSE = frozenset(
+    {"the", "a", "an", "of", "to", "for", "if", "when", "whether", "that", "which", "this", "must", "should", "can"}
+    | {"will", "your", "its", "is", "are", "be", "been", "or", "e.g", "i.e", "use", "used", "uses", "using", "only"}
+    | {"optional", "required", "default", "defaults", "given", "key", "keys", "login", "not", "too", "missing"}
+    | {"invalid", "incorrect", "wrong", "expired", "empty", "denied", "accepted", "rejected", "failed", "changed"}
+)
+"""Words of what is said about a secret. Those that a phrase for one is made of are rarely among them."""
 _AFTERWARDS = ".,:;!?)]}>…"
 """Signs that follow a value, and are not its own."""
 
@@ -74,6 +85,22 @@ def is_literal(value: str, secrecy: Secrecy) -> bool:
         return False
     words = "_-." if secrecy is Secrecy.SECRET else "_."
     return any(not letter.isalpha() and letter not in words for letter in value)
+
+
+def is_phrase(value: str, *, maybe_code: bool) -> bool:
+    """Tell whether `value` is words that may be a secret together: neither code nor what is said about a secret."""
+    words = value.split()
+    if len(words) < 2 or words[0].rstrip(",").lower() in _TYPES or _CODE_SIGN.search(value):  # noqa: PLR2004  (words)
+        return False
+    return not is_prose(value) and not (maybe_code and _CODE_WORDS.intersection(words))
+
+
+def is_prose(value: str) -> bool:
+    """Tell whether `value` is words about a secret, as a documentation or an error message has them."""
+    words = [word.strip("'\".,:;!?()").lower() for word in value.split()]
+    if len(words) < 2:  # noqa: PLR2004  (a word is no sentence)
+        return False
+    return value.endswith((".", ":")) or any(word in _OF_PROSE or looks_secret(word) for word in words)
 
 
 def without_afterwards(value: str) -> str:

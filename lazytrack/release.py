@@ -1,17 +1,19 @@
 """Releases of a repository: under a tag, which version of each artifact belongs together."""
 
+import contextlib
 import json
 import os
+import time
 import tomllib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import IO, Any, Self
 
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.errors import InvalidVersionError, VersionNotFoundError
+from lazytrack.errors import FormatError, InvalidVersionError, SaveError, VersionNotFoundError
 from lazytrack.files import Files, open_files
 from lazytrack.repository import Repository
 from lazytrack.repository.upkeep import RELEASES
@@ -19,6 +21,9 @@ from lazytrack.repository.upkeep import RELEASES
 
 def _pairs(pairs: Iterable[Sequence[Any]]) -> list[tuple[str, int]]:
     return [(str(name), int(number)) for name, number in pairs]
+
+
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 10.0, 0.05
 
 
 @attrs.frozen
@@ -189,11 +194,16 @@ def releases_of(repository: Repository) -> list[Release]:
 
     Raises
     ------
-    ValueError
+    FormatError
         When the file holds none.
     """
     files = _beside(repository)
-    return loads(files.read(RELEASES).decode()) if RELEASES in files.names("") else []
+    if RELEASES not in files.names(""):
+        return []
+    try:
+        return loads(files.read(RELEASES).decode())
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{_path(repository)} holds no releases: {error}") from error
 
 
 def add_release(repository: Repository, release: Release) -> str:
@@ -203,12 +213,35 @@ def add_release(repository: Repository, release: Release) -> str:
     ------
     ValueError
         When there is one of its tag.
+    SaveError
+        When somebody else keeps the file for longer than ten seconds.
     """
-    known = releases_of(repository)
-    if any(each.tag == release.tag for each in known):
-        raise ValueError(f"{_path(repository)} has release {release.tag!r} already: a release is not changed")
-    _beside(repository).create(RELEASES, dumps([*known, release], indent=2).encode())
+    with _alone(repository):
+        known = releases_of(repository)
+        if any(each.tag == release.tag for each in known):
+            raise ValueError(f"{_path(repository)} has release {release.tag!r} already: a release is not changed")
+        _beside(repository).create(RELEASES, dumps([*known, release], indent=2).encode())
     return _path(repository)
+
+
+@contextlib.contextmanager
+def _alone(repository: Repository) -> Iterator[None]:
+    """Have nobody else change the releases within the block: unlike all else here, they are one file for all."""
+    files, lock = _beside(repository), f"{RELEASES}.lock"
+    if not files.can_claim:
+        yield
+        return
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not files.claim(lock, naming.unique().encode()):
+        if time.monotonic() > until:
+            raise SaveError(
+                f"{files.url}/{lock} is there: somebody is adding a release, or has died while doing so; then delete it"
+            )
+        time.sleep(_PAUSE_SECONDS)
+    try:
+        yield
+    finally:
+        files.remove([lock])
 
 
 def _beside(repository: Repository) -> Files:

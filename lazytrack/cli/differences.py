@@ -33,7 +33,10 @@ def diff(
         times = [opened if each == "@now" else opened.as_of(each[1:]) for each in (first, second)]
         found = diff_of_times(*times)
     else:
-        found = differences_of(given.find(opened, first), given.find(opened, second))
+        pair = given.find(opened, first), given.find(opened, second)
+        if len({hasattr(each, "entrypoint_name") for each in pair}) > 1:
+            raise Failure("a step and an experiment cannot be compared: give two of a kind", USAGE)
+        found = differences_of(*pair)
     if as_json:
         show_json(attrs.asdict(found))
     else:

@@ -4,6 +4,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
 from lazytrack.cli import given
@@ -50,9 +51,21 @@ def list_experiments(
         rows, total = list(table), len(table)
         if len(table) == limit:
             total = len(opened) if where is None else len(opened.search(where))
+    for row in rows:
+        if row["status"] == "running" and opened[row["slug"]].stale:
+            row["status"] = "stale"
+    if not (as_json or as_csv or as_md) and all(_is_told(row["name"], row["slug"]) for row in rows):
+        shape = attrs.evolve(shape, drop=[*(shape.drop or ()), "name"])
     columns = [name for name in table.columns if name in _ALWAYS or any(row[name] not in (None, []) for row in rows)]
     more = f"{len(rows)} of {total}: -n 0 shows all" if len(rows) < total else ""
-    show_rows(rows, shape, columns=columns, more=more or ("no experiment is so" if not rows else ""))
+    if not rows:
+        more = "no experiment yet" if where is None else "no experiment is so"
+    show_rows(rows, shape, columns=columns, more=more)
+
+
+def _is_told(name: str, slug: str) -> bool:
+    """Tell whether a slug says what the name is."""
+    return slug.startswith(f"{name}-")
 
 
 @app.command()
@@ -155,9 +168,11 @@ def compare(
     as_md: given.AsMarkdown = False,
 ) -> None:
     """Compare experiments side by side: a line for each thing that was logged, a column for each experiment."""
+    from lazytrack.tracking.table import row_of
+
     opened = given.open_project(project)
     experiments = [given.experiment_of(opened, each) for each in what]
-    rows = {experiment.slug: opened.search(f"slug == {experiment.slug!r}")[0] for experiment in experiments}
+    rows = {experiment.slug: row_of(experiment) for experiment in experiments}
     shape = given.Shape(json=as_json, csv=as_csv, md=as_md, precision=precision)
     names = dict.fromkeys(name for row in rows.values() for name in row if name != "slug")
     picked = chosen(list(rows.values()), given.Shape(keep=keep, drop=drop, only_changed=only_changed), [*names])
@@ -190,6 +205,8 @@ def history(
         known = ", ".join(experiment.history_names) or "none"
         raise Failure(f"{experiment.slug} has no curve of {metric!r}; known: {known}", NOT_THERE)
     points = experiment.history(metric, rank=rank)
+    if not points.step:
+        raise Failure(f"{experiment.slug} has no points of {metric!r} of rank {rank}", NOT_THERE)
     if as_json or as_csv or as_md:
         columns = zip(points.step, points.time, points.value, points.rank, strict=True)
         show_rows([dict(zip(("step", "time", "value", "rank"), each, strict=True)) for each in columns], shape)
@@ -211,13 +228,13 @@ def _draw(metric: str, steps: list[int], values: list[float]) -> None:
     out = console()
     low, high = min(v for _, v in points), max(v for _, v in points)
     first, last = min(s for s, _ in points), max(s for s, _ in points)
-    labels = [f"{high:.4g}", f"{(low + high) / 2:.4g}", f"{low:.4g}"]
+    labels = [f"{high:.4g}", f"{low / 2 + high / 2:.4g}", f"{low:.4g}"]
     margin = max(map(len, labels))
     width = max(min(out.width, 120) - margin - 3, 10)
     grid = [[" "] * width for _ in range(_HEIGHT)]
     for step, value in points:
         x = 0 if last == first else round((step - first) / (last - first) * (width - 1))
-        y = 0 if high == low else round((high - value) / (high - low) * (_HEIGHT - 1))
+        y = 0 if high == low else round((high / 2 - value / 2) / (high / 2 - low / 2) * (_HEIGHT - 1))
         grid[y][x] = "*" if (out.encoding or "").lower().replace("-", "") != "utf8" else "•"
     marked = {0: labels[0], _HEIGHT // 2: labels[1], _HEIGHT - 1: labels[2]}
     say(f"{metric}, {len(values)} points, steps {first} to {last}, last {values[-1]:.6g}")
@@ -246,7 +263,7 @@ def close(
 def delete(what: given.Slugs, project: given.ProjectPath = None, *, yes: given.Yes = False) -> None:
     """Delete experiments, for good; gc deletes their files later."""
     opened = given.open_project(project, "w+")
-    slugs = [given.experiment_of(opened, each).slug for each in what]
+    slugs = [*dict.fromkeys(given.experiment_of(opened, each).slug for each in what)]
     if not yes and not confirmed(f"Delete {', '.join(slugs)}, for good?"):
         raise Failure("nothing was deleted", USAGE)
     for slug in slugs:

@@ -3,10 +3,10 @@
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lazytrack.errors import FormatError, LazytrackError, ReadOnlyError, UntrustedArtifactError
+from lazytrack.errors import FormatError, InvalidVersionError, LazytrackError, ReadOnlyError, UntrustedArtifactError
 
 USAGE, NOT_THERE, REFUSED, DAMAGED, STORAGE, OTHER = 2, 3, 4, 5, 6, 1
 """Exit codes; `docs/cli.md` lists them."""
@@ -23,29 +23,75 @@ class Failure(Exception):  # noqa: N818  (it is what the command line ends with,
         self.code = code
 
 
+class _NobodyReads(BaseException):
+    """Whoever was to read what is printed is gone."""
+
+
+class _Out:
+    """A stream of the program: what its encoding lacks is spelled, and a reader that is gone ends the program."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            return int(self._stream.write(text))
+        except BrokenPipeError:
+            raise _NobodyReads from None
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            raise _NobodyReads from None
+
+
 def run(app: Any, arguments: Sequence[str] | None) -> int:
     """Run the command line and return its exit code; what goes wrong is told on stderr."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
-        return _run(app, arguments)
+    before = sys.stdout
+    nowhere = None if before is not None else open(os.devnull, "w")  # noqa: PTH123, SIM115  (there is no stdout)
+    sys.stdout = _Out(before or nowhere)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = lambda message, *_, **__: say_on_stderr(f"warning: {message}")
+            code = _run(app, arguments)
+            sys.stdout.flush()
+            return code
+    except _NobodyReads:
+        # The interpreter would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS
+    finally:
+        sys.stdout = before
+        if nowhere is not None:
+            nowhere.close()
 
 
 def _run(app: Any, arguments: Sequence[str] | None) -> int:
     try:
         result = app(arguments, prog_name="lazytrack", standalone_mode=True)
-        sys.stdout.flush()
     except SystemExit as ending:
-        return _flushed(ending.code if isinstance(ending.code, int) else int(ending.code is not None))
-    except BrokenPipeError:
-        return _nobody_reads()
+        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except KeyboardInterrupt:
-        _say("interrupted")
+        say_on_stderr("interrupted")
         return _INTERRUPTED
     except Exception as error:
         if os.environ.get(_TRACEBACK, "0") != "0":
             raise
-        _say(_told(error))
+        say_on_stderr(_told(error))
         return code_of(error)
     return int(result or 0)
 
@@ -59,7 +105,7 @@ def code_of(error: Exception) -> int:
             return DAMAGED
         case ReadOnlyError() | UntrustedArtifactError():
             return REFUSED
-        case LookupError() | FileNotFoundError():
+        case LookupError() | FileNotFoundError() | InvalidVersionError():
             return NOT_THERE
         case OSError():
             return STORAGE
@@ -75,19 +121,12 @@ def _told(error: Exception) -> str:
     return text if is_plain and text else f"{type(error).__name__}: {text}"
 
 
-def _flushed(code: int) -> int:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return _nobody_reads()
-    return code
+def say_on_stderr(message: str) -> None:
+    """Tell something that is no result."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"lazytrack: {printable(message)}\n")  # which spells what its encoding lacks
 
 
-def _nobody_reads() -> int:
-    # The interpreter would complain once more when it closes the stream.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return _NOBODY_READS
-
-
-def _say(message: str) -> None:
-    sys.stderr.write(f"lazytrack: {message}\n")
+def printable(text: str) -> str:
+    """Return text that changes nothing of a terminal, whoever wrote it."""
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)

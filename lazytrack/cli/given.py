@@ -65,6 +65,8 @@ class Shape:
         Whether columns are left out that are the same everywhere.
     precision
         Significant digits of numbers, in a table for people.
+    whole
+        Whether a narrow terminal shows all columns, in more lines, rather than some.
     """
 
     json: bool = False
@@ -74,6 +76,7 @@ class Shape:
     drop: list[str] | None = None
     only_changed: bool = False
     precision: int = 5
+    whole: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Refuse two shapes at once."""
@@ -129,9 +132,7 @@ def _here(kind: str) -> str:
     usual = f"{kind}.json"
     if os.path.exists(usual):  # noqa: PTH110  (paths are strings here)
         return usual
-    found = [
-        str(path) for path in sorted(Path().glob("*.json")) if path.stat().st_size < _HEAD_BYTES and _is(path, kind)
-    ]
+    found = [str(path) for path in sorted(Path().glob("*.json")) if _is(path, kind)]
     if len(found) > 1:
         raise Failure(f"there are several {kind} files here, {', '.join(found)}: say which with -{kind[0]}", USAGE)
     return found[0] if found else usual
@@ -141,7 +142,7 @@ def _is(path: Path, kind: str) -> bool:
     from lazytrack import codec
 
     try:
-        document = codec.loads(path.read_bytes())
+        document = codec.loads(path.read_bytes()) if path.stat().st_size < _HEAD_BYTES else None
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("kind") == kind
@@ -164,14 +165,30 @@ def find(project: "Project", what: str) -> "Experiment | PipelineRunView | StepV
     """
     from lazytrack.post_execution.pipeline import run_of
 
-    name, _, step = what.partition("/")
-    experiment = experiment_of(project, name)
+    experiment, step = within(project, what)
     run = run_of(project, experiment.slug)
     if step and run is None:
         raise KeyError(f"{experiment.slug} is no run, and has no step {step!r}")
     if run is None:
         return experiment
     return run.get_step(step) if step else run
+
+
+def within(project: "Project", what: str) -> "tuple[Experiment, str]":
+    """Return the experiment that is meant, and what of it, behind the first slash that is not in its name.
+
+    Raises
+    ------
+    KeyError
+        When there is no such experiment.
+    """
+    try:
+        return experiment_of(project, what), ""
+    except KeyError:
+        name, slash, rest = what.partition("/")
+        if not slash:
+            raise
+        return experiment_of(project, name), rest
 
 
 def experiment_of(project: "Project", what: str) -> "Experiment":
@@ -191,17 +208,34 @@ def experiment_of(project: "Project", what: str) -> "Experiment":
         return project[named[0]["slug"]]
 
 
-def version_of(selector: str) -> tuple[str, int | str | None, str]:
-    """Return the name, version and match that a selector means.
+def version_of(repository: "Repository", selector: str) -> tuple[str, int]:
+    """Return the artifact that a selector means, and the number of the version.
 
     Such as ``model``, the newest, ``model:v3``, ``model:champion``, ``model@2026-11-20T08:00``.
 
     Raises
     ------
     Failure
+        When it is none, or there is no such artifact.
+    VersionNotFoundError
+        When there is no such version.
+    """
+    name, version, match = (selector, None, "exact") if selector in repository else parts(selector)
+    if name not in repository:
+        known = ", ".join(sorted({artifact.name for artifact in repository.artifacts})) or "none"
+        raise Failure(f"no artifact {name!r} in {repository.fpath}; known: {known}", NOT_THERE)
+    return name, int(repository.get_artifact_metadata(name, version=version, match=match)["version"])
+
+
+def parts(selector: str) -> tuple[str, int | str | None, str]:
+    """Return the name, version and match that a selector says.
+
+    Raises
+    ------
+    Failure
         When it is none.
     """
-    name, at, time = selector.partition("@")
+    name, at, time = selector.rpartition("@")
     if at:
         if not (name and time):
             raise Failure(f"{selector!r} is no artifact at a time: write such as model@2026-11-20T08:00", USAGE)
@@ -212,4 +246,4 @@ def version_of(selector: str) -> tuple[str, int | str | None, str]:
     if not (name and version):
         raise Failure(f"{selector!r} is no version: write such as model:v3 or model:champion", USAGE)
     number = version.removeprefix("v")
-    return name, int(number) if number.isdigit() else version, "exact"
+    return name, int(number) if number.isascii() and number.isdecimal() else version, "exact"

@@ -6,7 +6,7 @@ import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import OTHER, Failure
-from lazytrack.cli.output import say, show_fields, show_json
+from lazytrack.cli.output import say, show_fields, show_json, size
 
 app = typer.Typer(rich_markup_mode=None)
 _LONG = ("packages", "lock_files", "conda", "sources")
@@ -50,9 +50,12 @@ def env(
     found_packages = dict(environment.get("packages") or [])
     short = {name: value for name, value in environment.items() if name not in _LONG}
     short["packages"] = len(found_packages)
+    platform = {name: value for name, value in (said["platform"] or {}).items() if value not in (None, [])}
+    if isinstance(platform.get("memory"), int):
+        platform["memory"] = size(platform["memory"])
     show_fields(
         {
-            "platform": {name: value for name, value in (said["platform"] or {}).items() if value not in (None, [])},
+            "platform": platform,
             "environment": short,
             "git": {name: value for name, value in git.items() if value is not None},
             "packages": found_packages if packages else {},

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from lazytrack import codec, naming
-from lazytrack.cli.failing import USAGE, Failure
+from lazytrack.cli.failing import USAGE, Failure, printable
 from lazytrack.cli.given import Shape
 from lazytrack.tracking.where import order
 
 Row = dict[str, Any]
 _STYLES = {"completed": "green", "failed": "red", "running": "cyan", "stopped": "yellow", "cached": "blue"}
-_BETWEEN = 3
-"""Characters between two columns of a table."""
+_BETWEEN, _WIDEST = 3, 32
+"""Characters between two columns of a table, and of a cell, on a terminal."""
 _SIZES = ("B", "KB", "MB", "GB", "TB")
 _KILO = 1000
 
@@ -38,19 +38,24 @@ def show_rows(rows: Sequence[Row], shape: Shape, *, columns: Sequence[str] | Non
         When a pattern is of no column.
     """
     names = chosen(rows, shape, list(columns or dict.fromkeys(name for row in rows for name in row)))
-    if shape.json:
+    if not names and not shape.json:
+        note(more or "nothing to show")
+    elif shape.json:
         show_json([{name: row.get(name) for name in names} for row in rows])
     elif shape.csv:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([cell(row.get(name)) for name in names] for row in rows)
-        sys.stdout.write(text.getvalue())
+        sys.stdout.writelines(_csv_line(line) for line in [names, *([cell(row.get(n)) for n in names] for row in rows)])
     elif shape.md:
         lines = [names, ["---"] * len(names), *([cell(row.get(name)) for name in names] for row in rows)]
         sys.stdout.writelines(f"| {' | '.join(_for_markdown(each) for each in line)} |\n" for line in lines)
     else:
-        _show_table(rows, names, shape.precision, more)
+        _show_table(rows, names, shape, more)
+
+
+def _csv_line(values: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(values)  # which quotes all that could end a line
+    line = text.getvalue().removesuffix("\r\n") + "\n"
+    return printable(line) if sys.stdout.isatty() else line
 
 
 def chosen(rows: Sequence[Row], shape: Shape, names: list[str]) -> list[str]:
@@ -61,7 +66,7 @@ def chosen(rows: Sequence[Row], shape: Shape, names: list[str]) -> list[str]:
     kept = [name for name in names if shape.keep is None or _fits(name, shape.keep)]
     kept = [name for name in kept if not _fits(name, shape.drop or [])]
     if shape.only_changed and len(rows) > 1:
-        kept = [name for name in kept if any(row.get(name) != rows[0].get(name) for row in rows)]
+        kept = [name for name in kept if any(cell(row.get(name)) != cell(rows[0].get(name)) for row in rows)]
     return kept
 
 
@@ -122,24 +127,27 @@ def show_fields(fields: Mapping[str, Any], *, precision: int = 6) -> None:
     flat = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
     width = max((len(name) for name in flat), default=0)
     for name, value in flat.items():
-        out.print(rich.text.Text.assemble((f"{name:<{width}}", "bold"), "  ", styled(value, precision)), soft_wrap=True)
+        line = rich.text.Text.assemble((f"{printable(name):<{width}}", "bold"), "  ", styled(value, precision))
+        out.print(line, soft_wrap=True)
     for name, part in fields.items():
         if isinstance(part, Mapping) and part:
             out.print()
             out.print(rich.text.Text(name, style="bold underline"))
-            inner = max(len(str(key)) for key in part)
+            inner = max(len(printable(str(key))) for key in part)
             for key, value in part.items():
-                out.print(rich.text.Text.assemble(f"  {key!s:<{inner}}  ", styled(value, precision)), soft_wrap=True)
+                line = rich.text.Text.assemble(f"  {printable(str(key)):<{inner}}  ", styled(value, precision))
+                out.print(line, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Print a line of text, as it is."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    """Print text, so that it changes nothing of a terminal."""
+    sys.stdout.write(printable(text if text.endswith("\n") else f"{text}\n"))
 
 
 def note(text: str) -> None:
     """Print a line that is no result: on stderr."""
-    sys.stderr.write(f"{text}\n")
+    if sys.stderr is not None:
+        sys.stderr.write(f"{printable(text)}\n")
 
 
 def console() -> Any:
@@ -149,7 +157,7 @@ def console() -> Any:
     return rich.console.Console(highlight=False, emoji=False, markup=False)
 
 
-def _show_table(rows: Sequence[Row], names: Sequence[str], precision: int, more: str) -> None:
+def _show_table(rows: Sequence[Row], names: Sequence[str], shape: Shape, more: str) -> None:
     import rich.box
     import rich.table
 
@@ -157,24 +165,29 @@ def _show_table(rows: Sequence[Row], names: Sequence[str], precision: int, more:
     if not rows:
         note(more or "nothing to show")
         return
-    cells = {name: [styled(row.get(name), precision) for row in rows] for name in names}
+    cells = {name: [styled(row.get(name), shape.precision) for row in rows] for name in names}
     headings = _headings(names)
     hidden: list[str] = []
-    if out.is_terminal:
+    if not out.is_terminal:
+        out.width = 100_000  # for other programs a line is a line, however long
+        headings = {name: name for name in names}
+        for text in (text for column in cells.values() for text in column if "\n" in text.plain):
+            text.plain = text.plain.replace("\n", "\\n")
+    elif not shape.whole:
+        for text in (text for name, column in cells.items() for text in column if name != "slug"):
+            text.truncate(_WIDEST, overflow="ellipsis")
         widths = {name: max(len(headings[name]), *map(_width, cells[name])) for name in names}
         hidden = _hidden(rows, widths, out.width)
-    else:
-        out.width = 100_000  # for other programs a line is a line, however long
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     shown = [name for name in names if name not in hidden]
     for name in shown:
         is_number = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
-        table.add_column(headings[name] if out.is_terminal else name, justify="right" if is_number else "left")
+        table.add_column(printable(headings[name]), justify="right" if is_number else "left", overflow="fold")
     for number in range(len(rows)):
         table.add_row(*(cells[name][number] for name in shown))
     out.print(table)
     if hidden:
-        note(f"the terminal is too narrow for {', '.join(hidden)}: --keep chooses, show has all")
+        note(f"the terminal is too narrow for {', '.join(hidden)}: --keep chooses columns")
     if more:
         note(more)
 
@@ -190,15 +203,25 @@ def _headings(names: Sequence[str]) -> dict[str, str]:
 
 
 def _hidden(rows: Sequence[Row], widths: Mapping[str, int], room: int) -> list[str]:
-    """Return the columns that a terminal has no room for: first those that tell nothing, being the same everywhere."""
-    same = [name for name in widths if len(rows) > 1 and all(row.get(name) == rows[0].get(name) for row in rows)]
-    others = [name for name in widths if name not in same]
+    """Return the columns that a terminal has no room for: first those that tell nothing, being the same everywhere.
+
+    Then tags, parameters, and what else there is; metrics and the first column go last.
+    """
+    places = {name: place for place, name in enumerate(widths)}
+
+    def rank(name: str) -> tuple[bool, bool, bool, bool, int]:
+        same = len(rows) > 1 and all(row.get(name) == rows[0].get(name) for row in rows)
+        is_metric = name.startswith("metrics.")
+        return same, name == "tags", name.startswith("parameters."), not is_metric, places[name]
+
+    first = next(iter(widths), "")
     hidden: list[str] = []
-    for name in [*reversed(same), *reversed(others)]:
+    for name in sorted(widths, key=rank, reverse=True):
         left = [width for column, width in widths.items() if column not in hidden]
-        if sum(left) + _BETWEEN * (len(left) - 1) <= room or len(left) == 1:
+        if sum(left) + _BETWEEN * (len(left) - 1) <= room:
             break
-        hidden.append(name)
+        if name != first:
+            hidden.append(name)
     return [name for name in widths if name in hidden]
 
 
@@ -212,12 +235,7 @@ def styled(value: Any, precision: int) -> Any:
         text = f"{value.astimezone():%Y-%m-%d %H:%M}"
     else:
         text = cell(value)
-    return rich.text.Text(_printable(text), style=_STYLES.get(text, ""))
-
-
-def _printable(text: str) -> str:
-    """Return text that changes nothing of a terminal, whoever wrote it."""
-    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
+    return rich.text.Text(printable(text), style=_STYLES.get(text, ""))
 
 
 def cell(value: Any) -> str:
@@ -248,4 +266,4 @@ def size(count: int) -> str:
 
 
 def _for_markdown(text: str) -> str:
-    return _printable(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return printable(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lazytrack.cli import given
-from lazytrack.cli.failing import USAGE, Failure
-from lazytrack.cli.output import Row, note, say, show_json, show_rows
+from lazytrack.cli.failing import NOT_THERE, USAGE, Failure
+from lazytrack.cli.output import Row, note, say, show_fields, show_json, show_rows
 
 if TYPE_CHECKING:
     from lazytrack.repository import Repository
@@ -78,14 +78,15 @@ def versions(
 @repo.command("show")
 def show_version(artifact: Artifact, repository: given.RepositoryPath = None, *, as_json: given.AsJson = False) -> None:
     """Show what is known of a version; the artifact is not loaded."""
-    name, version, match = given.version_of(artifact)
-    found = given.open_repository(repository).get_artifact_metadata(name, version=version, match=match)
+    opened = given.open_repository(repository)
+    name, version = given.version_of(opened, artifact)
+    found = opened.get_artifact_metadata(name, version=version)
+    if (origin := opened.origin(name, version)) is not None:
+        found = {**found, "promoted": origin}
     if as_json:
         show_json(found)
-        return
-    width = max(map(len, found))
-    for key, value in found.items():
-        say(f"{key:<{width}}  {value}")
+    else:
+        show_fields(found)
 
 
 @repo.command("diff")
@@ -96,14 +97,11 @@ def diff_versions(
 ) -> None:
     """Show what differs between two versions of an artifact that is text."""
     opened = given.open_repository(repository)
-    name, version, match = given.version_of(first)
-    if second is None:
-        say(opened.get_version_diff(name, version, match))
-        return
-    other, another, _ = given.version_of(second)
+    name, version = given.version_of(opened, first)
+    other, another = given.version_of(opened, second or name)
     if other != name:
         raise Failure(f"{first} and {second} are not versions of one artifact", USAGE)
-    say(opened.get_version_diff(name, (version, another), match))
+    say(opened.get_version_diff(name, (version, another)))
 
 
 @repo.command()
@@ -140,13 +138,17 @@ def promote(
     reason: Reason = None,
 ) -> None:
     """Copy an artifact of an experiment to a repository, as its next version; it is not loaded."""
-    from lazytrack.repository import Repository
+    from lazytrack.repository.versions import check_alias
 
-    slug, _, name = what.partition("/")
+    if alias is not None:
+        check_alias(alias)  # before anything is promoted
+    experiment, name = given.within(given.open_project(project), what)
+    known = [artifact.name for artifact in experiment.artifacts]
     if not name:
         raise Failure(f"{what!r} is no artifact of an experiment: write such as baseline/model", USAGE)
-    experiment = given.experiment_of(given.open_project(project), slug)
-    target = Repository(repository or "repository.json")
+    if name not in known:
+        raise Failure(f"{experiment.slug} has no artifact {name!r}; known: {', '.join(known) or 'none'}", NOT_THERE)
+    target = given.open_repository(repository, "w+")
     number = experiment.promote_artifact(target, name)
     if alias is not None:
         target.set_alias(name, alias, number, reason=reason)
@@ -165,14 +167,16 @@ def alias(
 ) -> None:
     """Have an alias mean a version of an artifact, or nothing."""
     opened = given.open_repository(repository, "w+")
-    artifact_name, version, match = given.version_of(artifact)
-    if remove:
+    artifact_name, number = given.version_of(opened, artifact)
+    if not remove:
+        opened.set_alias(artifact_name, name, number, reason=reason)
+    elif name in opened.aliases(artifact_name):
         opened.delete_alias(artifact_name, name, reason=reason)
     else:
-        number = opened.get_artifact_metadata(artifact_name, version=version, match=match)["version"]
-        opened.set_alias(artifact_name, name, number, reason=reason)
+        known = ", ".join(opened.aliases(artifact_name)) or "none"
+        raise Failure(f"{artifact_name} has no alias {name!r}; known: {known}", NOT_THERE)
     opened.save()
-    note(f"{name} of {artifact_name} means {f'v{opened.aliases(artifact_name)[name]}' if not remove else 'nothing'}")
+    note(f"{name} of {artifact_name} means {'nothing' if remove else f'v{number}'}")
 
 
 @app.command()
@@ -185,8 +189,7 @@ def expire(
 ) -> None:
     """Say from when on a version is not to be used any more; gc deletes it later."""
     opened = given.open_repository(repository, "w+")
-    name, version, match = given.version_of(artifact)
-    number = opened.get_artifact_metadata(name, version=version, match=match)["version"]
+    name, number = given.version_of(opened, artifact)
     opened.set_artifact_expiry(name, version=number, expiry=when)
     opened.save()
     note(f"{name}:v{number} expires at {opened.get_artifact_metadata(name, version=number)['expiry']}")
@@ -200,6 +203,8 @@ def create(
     """Say under a tag that the newest versions of all artifacts belong together; kept in releases.json beside."""
     from lazytrack.release import add_release, create_release
 
+    if not tag.strip():
+        raise Failure("the tag is empty: write such as 1.2.0", USAGE)
     opened = given.open_repository(repository)
     made = create_release(opened, tag)
     path = add_release(opened, made)

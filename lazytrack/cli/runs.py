@@ -1,7 +1,8 @@
 """Commands on runs: steps, lineage, cache."""
 
+import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,9 +10,14 @@ from lazytrack.cli import given
 from lazytrack.cli.failing import USAGE, Failure
 from lazytrack.cli.output import Row, json_text, note, say, show_rows, sorted_rows
 
+if TYPE_CHECKING:
+    from lazytrack.repository import Repository
+    from lazytrack.tracking import Project
+
 app = typer.Typer(rich_markup_mode=None)
 cache = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _FORMATS = ("mermaid", "dot", "svg", "json")
+_SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".json": "json", ".mmd": "mermaid", ".md": "mermaid"}
 
 
 @app.command()
@@ -64,10 +70,13 @@ def lineage(
     what: Annotated[str, typer.Argument(help="A run, a step as run/step, or an artifact as run/step.output.")],
     project: given.ProjectPath = None,
     *,
-    up: Annotated[int | None, typer.Option("--up", help="How many steps back, across runs; all by default.")] = None,
-    down: Annotated[int | None, typer.Option("--down", help="How many steps on; all by default.")] = None,
+    up: Annotated[int | None, typer.Option("--up", help="How many steps back; all by default.", min=0)] = None,
+    down: Annotated[int | None, typer.Option("--down", help="How many steps on; all by default.", min=0)] = None,
     repository: Annotated[
-        list[str] | None, typer.Option("--repository", "-r", help="A repository that artifacts were promoted to.")
+        list[str] | None,
+        typer.Option(
+            "--repository", "-r", help="A repository that artifacts were promoted to.", envvar="LAZYTRACK_REPOSITORY"
+        ),
     ] = None,
     form: Annotated[str | None, typer.Option("--format", help="mermaid, dot, svg or json; by default a tree.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file to write it to, by its suffix.")] = None,
@@ -76,13 +85,14 @@ def lineage(
     from lazytrack.post_execution.tracing import trace
 
     if form is None and output is not None:
-        form = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".json": "json"}.get(output.suffix, "mermaid")
+        form = _SUFFIXES.get(output.suffix)
+        if form is None:
+            raise Failure(f"{output}: write one of {', '.join(_SUFFIXES)}, or say --format", USAGE)
     if form is not None and form not in _FORMATS:
         raise Failure(f"no format {form!r}; known: {', '.join(_FORMATS)}", USAGE)
     opened = given.open_project(project)
-    graph = trace(
-        opened, what, up=up, down=down, repositories=[given.open_repository(each) for each in repository or ()]
-    )
+    repositories = [given.open_repository(each) for each in repository or ()]
+    graph = trace(opened, _start(opened, what, repositories), up=up, down=down, repositories=repositories)
     drawn = {
         "mermaid": graph.to_mermaid,
         "dot": graph.to_dot,
@@ -95,6 +105,18 @@ def lineage(
         return
     output.write_text(drawn, encoding="utf-8")
     note(f"{len(graph.nodes)} nodes and {len(graph.edges)} edges in {output}")
+
+
+def _start(project: "Project", what: str, repositories: "list[Repository]") -> str:
+    """Return what is meant as `trace` has it."""
+    try:
+        experiment, name = given.within(project, what)
+    except KeyError:
+        for repository in repositories:
+            with contextlib.suppress(Failure):
+                return "{}:v{}".format(*given.version_of(repository, what))
+        raise
+    return f"{experiment.slug}/{name}" if name else experiment.slug
 
 
 @cache.command()

@@ -1,9 +1,10 @@
 """Commands on stores as a whole: init, demo, gc, fsck, pack, doctor."""
 
+import collections
 import importlib.util
 import math
-import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 OfRepository = Annotated[bool, typer.Option("--repository", help="Of a repository, rather than of a project.")]
-Store = Annotated[
-    str | None, typer.Option("--project", "-p", help="Path or URL of the project, or repository.", show_default="here")
+OrRepository = Annotated[
+    str | None, typer.Option("--repository", "-r", help="Path or URL of a repository, instead of a project.")
 ]
 _EXTRAS = {
     "s3": "s3fs",
@@ -45,10 +46,10 @@ _MOST = 20
 """Files that are listed."""
 
 
-def _store(path: str | None, *, repository: bool, mode: str) -> "Project | Repository":
-    if repository:
-        return given.open_repository(path, mode.replace("a", "w+"))
-    return given.open_project(path or os.environ.get("LAZYTRACK_PROJECT"), mode)
+def _store(project: str | None, repository: str | None, mode: str) -> "Project | Repository":
+    if repository is not None:
+        return given.open_repository(repository, mode.replace("a", "w+"))
+    return given.open_project(project, mode)
 
 
 @app.command()
@@ -107,9 +108,9 @@ def _fitted(exp: Any, rate: float) -> dict[str, float]:
 
 @app.command()
 def gc(
-    path: Store = None,
+    project: given.ProjectPath = None,
     *,
-    repository: OfRepository = False,
+    repository: OrRepository = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete what may go; otherwise it is only listed.")] = False,
     every: Annotated[bool, typer.Option("--all", help="List what must stay, too, and why.")] = False,
     as_json: given.AsJson = False,
@@ -117,7 +118,7 @@ def gc(
     as_md: given.AsMarkdown = False,
 ) -> None:
     """Find the files that nobody needs any more, and with --delete delete them; others may log meanwhile."""
-    opened = _store(path, repository=repository, mode="a" if delete else "r")
+    opened = _store(project, repository, "a" if delete else "r")
     found = opened.gc(dry_run=not delete)
     fates = found.files if every else found.going
     rows: list[Row] = [{"path": f.path, "size": f.size, "goes": f.goes, "reason": f.reason} for f in fates]
@@ -127,17 +128,19 @@ def gc(
         show_rows(rows, given.Shape(json=as_json, csv=as_csv, md=as_md))
     elif rows:
         people = [{**row, "size": size(row["size"]), "goes": "goes" if row["goes"] else "stays"} for row in rows]
-        show_rows(people if every else people[:_MOST], given.Shape())
+        show_rows(people if every else people[:_MOST], given.Shape(whole=True))
         if len(rows) > _MOST and not every:
             note(f"and {len(rows) - _MOST} more: --all or --json lists them")
-    note("\n".join([*found.obstacles, told]))
+    why = collections.Counter(fate.reason.partition(":")[0] for fate in found.staying)
+    stays = ", ".join(f"{count} {reason}" for reason, count in why.most_common(3))
+    note("\n".join([*found.obstacles, told, *([f"what stays: {stays}"] if stays and not every else [])]))
 
 
 @app.command()
 def fsck(
-    path: Store = None,
+    project: given.ProjectPath = None,
     *,
-    repository: OfRepository = False,
+    repository: OrRepository = None,
     repair: Annotated[bool, typer.Option("--repair", help="Do what is safe.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Compare sizes only, and read no file.")] = False,
     as_json: given.AsJson = False,
@@ -145,7 +148,7 @@ def fsck(
     """Look for damage: missing, altered, torn and foreign files; the exit code is 5 where there is some."""
     import attrs
 
-    found = _store(path, repository=repository, mode="a" if repair else "r").fsck(digests=not quick, repair=repair)
+    found = _store(project, repository, "a" if repair else "r").fsck(digests=not quick, repair=repair)
     if as_json:
         show_json([attrs.asdict(finding) for finding in found])
     else:
@@ -156,21 +159,22 @@ def fsck(
 
 @app.command()
 def pack(
-    path: Store = None,
+    project: given.ProjectPath = None,
     *,
-    repository: OfRepository = False,
+    repository: OrRepository = None,
     everything: Annotated[bool, typer.Option("--all", help="Merge all there is into one file.")] = False,
 ) -> None:
     """Pack many small files of the log into few; who saves does that now and then as it is."""
-    opened = _store(path, repository=repository, mode="a")
+    opened = _store(project, repository, "a")
     written = opened.pack(everything=everything)
     note(f"written: {', '.join(written)}" if written else "there is nothing to pack")
 
 
 @app.command()
-def doctor(path: Store = None, *, as_json: given.AsJson = False) -> None:
+def doctor(project: given.ProjectPath = None, *, as_json: given.AsJson = False) -> None:
     """Say what is installed, and whether the project can be read; the exit code is 5 where it is damaged."""
     from lazytrack.artifacts import trust
+    from lazytrack.errors import FormatError
 
     rows: list[Row] = [
         {"what": "lazytrack", "state": version("lazytrack")},
@@ -180,16 +184,17 @@ def doctor(path: Store = None, *, as_json: given.AsJson = False) -> None:
     for extra, module in _EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
         rows.append({"what": f"extra {extra}", "state": _version(module) if there else "not installed"})
-    damaged = {}
+    damaged: Mapping[str, str] = {}
     try:
-        project = given.open_project(path or os.environ.get("LAZYTRACK_PROJECT"))
-    except Failure as error:
+        opened = given.open_project(project)
+    except (Failure, FormatError) as error:
         rows.append({"what": "project", "state": str(error)})
+        damaged = {"head": str(error)} if isinstance(error, FormatError) else {}
     else:
-        damaged = project.problems
-        rows.append({"what": "project", "state": f"{project.fpath}, {len(project)} experiments"})
+        damaged = opened.problems
+        rows.append({"what": "project", "state": f"{opened.fpath}, {len(opened)} experiments"})
         rows += [{"what": "damaged", "state": f"{name}: {why}"} for name, why in damaged.items()]
-    show_rows(rows, given.Shape(json=as_json))
+    show_rows(rows, given.Shape(json=as_json, whole=True))
     if damaged:
         raise typer.Exit(DAMAGED)
 

@@ -113,7 +113,8 @@ def view_of_artifact(
         producer = step_id(str(original.get("run")), str(original.get("step")))
     elif maker:
         producer = step_id(run, str(maker.get("step_name")))
-    metadata = maker.get("output_metadata", {}).get(output)
+    kept = maker.get("output_metadata", {}).get(output)
+    metadata = codec.unstore(kept) if isinstance(kept, dict) else {}
     shape = {"shape": of_step["shape"]} if "shape" in of_step else {}
     index = said.get("index")
     return ArtifactView(
@@ -126,11 +127,7 @@ def view_of_artifact(
             type=artifact.alias,
             data_type=of_step.get("type"),
             producer_step_run_id=producer,
-            said={
-                "storage_size": entry.get("size"),
-                **shape,
-                **(codec.unstore(metadata) if isinstance(metadata, dict) else {}),
-            },
+            said={"storage_size": entry.get("size"), **shape, **metadata},
             artifact=artifact,
             shelf=project._shelf_of(artifact),
             index=index if isinstance(index, int) else None,

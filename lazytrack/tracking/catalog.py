@@ -3,7 +3,7 @@
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -15,8 +15,13 @@ from lazytrack.tracking.experiment import Experiment, ReadOnlyExperiment
 from lazytrack.tracking.logged import artifact_file
 from lazytrack.tracking.owned import Shown
 from lazytrack.tracking.owner import Owner
-from lazytrack.tracking.table import Table, row_of, row_of_record
+from lazytrack.tracking.table import FIRST, Table, row_of, row_of_record
 from lazytrack.tracking.where import Look, Where, looker, order
+
+
+def _renamed(look: Look, names: Mapping[str, str]) -> Look:
+    return lambda field: look(names[field])
+
 
 _LARGE_BYTES = 1_000_000
 """Before an artifact of this size is written, the log is read once: an equal one may be there."""
@@ -101,8 +106,8 @@ class Catalog(Owner):
         Parameters
         ----------
         where
-            Comparisons of columns, with ``and``, ``or``, ``not``, ``in`` and ``is None``. What an experiment does not
-            have is None; a comparison of what cannot be compared is false.
+            Comparisons of columns, by whole names or ``auc`` for ``metrics.auc``, with ``and``, ``or``, ``not``, ``in``
+            and ``is None``. What an experiment does not have is None; a comparison of what cannot be compared is false.
         sort
             The column to sort by; experiments without a value are last. By default the oldest is first.
         descending
@@ -119,7 +124,9 @@ class Catalog(Owner):
         self._read_once()
         slugs = self._slugs()
         if expression is not None:
-            slugs = [slug for slug in slugs if expression(self._look(slug))]
+            whole = {field: self._column_of(field) for field in expression.fields}
+            slugs = [slug for slug in slugs if expression(_renamed(self._look(slug), whole))]
+        sort = None if sort is None else self._column_of(sort)
         if sort is not None:
             values = {slug: value for slug in slugs if (value := self._look(slug)(sort)) is not None and value == value}  # noqa: PLR0124  (NaN is not)
             there = sorted(values, key=lambda slug: order(values[slug]), reverse=descending)
@@ -127,6 +134,29 @@ class Catalog(Owner):
         elif descending:
             slugs = slugs[::-1]
         return Table([self._row(slug) for slug in slugs[:limit]])
+
+    def _column_of(self, name: str) -> str:
+        """Return the whole name of a column: ``metrics.auc`` for ``auc``, where there is no other of that name."""
+        if name in FIRST or name == "tags":
+            return name
+        for column in (name, f"metrics.{name}", f"parameters.{name}"):
+            section, _, inner = column.partition(".")
+            if section in {"metrics", "parameters"} and self._is_logged(section, inner):
+                return column
+        warnings.warn(f"no experiment has {name!r}; a text stands in quotes", UserWarning, stacklevel=3)
+        return name
+
+    def _is_logged(self, section: str, name: str) -> bool:
+        """Tell whether an experiment has something of a name, be it within a dict."""
+        with self._lock:
+            held = list(self._experiments.values())
+        while name:
+            if any(value is not None for value in self._journal.column(f"{section}.{name}").values()):
+                return True
+            if any(name in getattr(experiment, section) for experiment in held):
+                return True
+            name = name.rpartition(".")[0]
+        return False
 
     def _row(self, slug: str) -> dict[str, Any]:
         held = self._experiments.get(slug)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from lazytrack.tracking.experiment import Experiment
 
-_FIRST = ("slug", "name", "status", "created_at")
+FIRST = ("slug", "name", "status", "created_at")
+"""The columns that every table has, and the first ones."""
 
 
 class Table(Sequence[dict[str, Any]]):
@@ -28,7 +29,7 @@ class Table(Sequence[dict[str, Any]]):
     def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
         names = dict.fromkeys(name for row in rows for name in row)
         logged = [[n for n in names if n.startswith(section)] for section in ("parameters.", "metrics.")]
-        self.columns = [*_FIRST, *logged[0], *logged[1], "tags"]
+        self.columns = [*FIRST, *logged[0], *logged[1], "tags"]
         """The names of the columns."""
         self._rows = [{name: row.get(name) for name in self.columns} for row in rows]
 
@@ -96,7 +97,7 @@ class Table(Sequence[dict[str, Any]]):
 def row_of(experiment: "Experiment") -> dict[str, Any]:
     """Return the row of an experiment as it is here, saved or not."""
     data = experiment.to_dict()
-    row = {name: data[name] for name in _FIRST[:3]} | {"created_at": None, "tags": data["tags"]}
+    row = {name: data[name] for name in FIRST[:3]} | {"created_at": None, "tags": data["tags"]}
     with contextlib.suppress(ValueError):  # a stranger may have written anything; ``problems`` names it
         row["created_at"] = experiment.created_at
     return row | _logged(data["parameters"], data["metrics"])

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from lazytrack import codec
+
 Look = Callable[[str], Any]
 """Returns the value of a field, such as ``metrics.auc``; None where there is none."""
 
@@ -26,8 +28,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.IsNot: lambda a, b: a is not b,
 }
 _NAMES = {"true": True, "false": False, "none": None, "null": None, "nan": math.nan, "inf": math.inf}
-_LONGEST = 2_000
-"""Characters of an expression."""
+_LONGEST, _DEEPEST = 2_000, 50
+"""Characters of an expression, and parts within each other."""
 _HELP = "such as \"metrics.auc > 0.9 and 'prod' in tags\", or parameters['learning rate'] == 0.1"
 
 
@@ -58,6 +60,8 @@ class Where:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             what = error.msg if isinstance(error, SyntaxError) else str(error)
             raise ValueError(f"{text!r} is no expression ({what}): write one {_HELP}") from None
+        if _depth(self._tree) > _DEEPEST:
+            raise ValueError(f"the expression {text[:40]!r}… is nested deeper than {_DEEPEST}: write it plainer")
         self.fields = tuple(dict.fromkeys(self._check(self._tree)))
         """The fields that it looks at."""
 
@@ -107,12 +111,38 @@ class Where:
         for sign, other in zip(signs, others, strict=True):
             following = self._value(other, look)
             try:
-                if not _COMPARE[type(sign)](value, following):
+                if not _COMPARE[type(sign)](*_alike(value, following)):
                     return False
             except TypeError:  # they are of kinds that have no order, or one of them is not there
                 return False
             value = following
         return True
+
+
+def _depth(tree: ast.AST) -> int:
+    """Return how deep the parts of an expression are nested; by hand, as it may be deeper than Python's stack."""
+    deepest, waiting = 0, [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+    return deepest
+
+
+def _alike(one: Any, two: Any) -> tuple[Any, Any]:
+    """Return two values as they can be compared: a time with what a text says of one."""
+    if isinstance(one, datetime) and isinstance(two, str):
+        return one, _time(two)
+    if isinstance(one, str) and isinstance(two, datetime):
+        return _time(one), two
+    return one, two
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return codec.parse_time(text)
+    except ValueError:
+        return None
 
 
 def _field(node: ast.expr) -> str | None:
@@ -144,5 +174,5 @@ def looker(record: Mapping[str, Any]) -> Look:
 def order(value: Any) -> tuple[int, Any]:
     """Return what a value is sorted by: numbers before anything else, which goes by its text."""
     if isinstance(value, (bool, int, float)):
-        return 0, float(value)
+        return 0, value
     return 1, value.isoformat() if isinstance(value, datetime) else str(value)

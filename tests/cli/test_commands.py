@@ -9,11 +9,12 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lazytrack import Project, Repository, cli
-from lazytrack.cli.given import version_of
+from lazytrack.cli.given import parts
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +173,7 @@ def test_a_project_of_another_name_is_found(run, tmp_path, monkeypatch):
     ],
 )
 def test_selectors(selector, expected):
-    assert version_of(selector) == expected
+    assert parts(selector) == expected
 
 
 @pytest.mark.parametrize("selector", ["model:", ":v1", "model@", "@2026"])
@@ -195,21 +196,30 @@ def test_deleting_asks_and_without_a_terminal_needs_yes(run, project):
 
 
 def test_promoting_and_what_follows(run, project):
+    assert run("promote", "exp-4/weights")[0] == 3
+    assert run("init", "--repository")[0] == 0
+    assert run("promote", "exp-4/weights", "--alias", "v1")[0] == 2
     assert run("promote", "exp-4/weights", "--alias", "champion")[0] == 0
     repository = Repository("repository.json", mode="r")
     assert repository.load_artifact("weights", version="champion") == [1, 2]
     assert run("promote", "exp-4/weights")[0] == 1
     assert run("promote", "exp-4")[0] == 2
-    assert run("promote", "exp-4/nothing")[0] == 1
+    assert run("promote", "exp-4/nothing")[0] == 3
     code, out, _ = run("repo", "history", "weights", "--json")
     assert code == 0
     assert [event.get("alias") for event in json.loads(out)] == [None, "champion"]
     assert run("repo", "history", "nothing")[0] == 3
     assert run("repo", "show", "weights:v7")[0] == 3
     assert run("alias", "weights:v0", "v1")[0] == 2
+    assert run("alias", "weights", "nowhere", "--rm")[0] == 3
+    assert run("repo", "show", "weights:latest")[0] == 3
+    assert run("repo", "diff", "weights:v0", "weights@2100-01-01")[0] == 0
+    assert run("lineage", "weights@2100-01-01", "-r", "repository.json")[1].splitlines()[-1].endswith("champion")
     assert run("expire", "weights", "--at", "2020-01-01")[0] == 0
     assert run("release", "create", "1.0")[0] == 0
     assert run("release", "create", "1.0")[0] == 2
+    Path("releases.json").write_text("[")
+    assert run("release", "list")[0] == 5
 
 
 def test_closing_a_dead_experiment(run):
@@ -288,10 +298,13 @@ def test_it_runs_as_a_module_and_says_its_version():
 
 
 def test_a_broken_pipe_is_silent():
-    done = subprocess.run(
-        f"{sys.executable} -m lazytrack list -n 0 | true", shell=True, check=False, text=True, capture_output=True
-    )
-    assert done.stderr in {"", "26 of 26"}
+    command = f"{sys.executable} -m lazytrack list -n 0 --json | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], check=False, text=True, capture_output=True)
+    assert done.stderr == ""
+    assert done.stdout in {"0\n", "141\n"}
+    command = f"{sys.executable} -m lazytrack list >&-; echo $?"
+    done = subprocess.run(["bash", "-c", command], check=False, text=True, capture_output=True)
+    assert (done.stdout, done.stderr) == ("0\n", "20 of 26: -n 0 shows all\n")
 
 
 def on_a_terminal(*arguments, **variables):
@@ -345,3 +358,78 @@ def test_an_error_in_full_is_shown_on_demand(monkeypatch, run):
     monkeypatch.setenv("LAZYTRACK_TRACEBACK", "1")
     with pytest.raises(KeyError):
         run("show", "nowhere")
+
+
+def test_what_an_encoding_lacks_is_spelled(project):
+    with Project("project.json") as other:
+        other.log("café")
+    variables = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = lazytrack("list", "--where", "'caf' in name", env={**os.environ, **variables})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "caf\\xe9" in done.stdout
+
+
+def test_values_that_are_odd(run):
+    with Project("project.json") as other, other.log("odd") as exp:
+        exp.log_parameters({"big": 10**400, "lines": "a\rb\nc", "long": "x" * 300})
+        for step, value in enumerate((-1e308, 1e308)):
+            exp.log_metric("curve", value, step=step)
+    assert run("list", "--sort", "big")[0] == 0
+    assert run("history", "odd", "curve")[0] == 0
+    assert run("history", "odd", "curve", "--rank", "3")[0] == 3
+    rows = list(csv.DictReader(io.StringIO(run("list", "--csv", "--where", "big > 3")[1], newline="")))
+    assert rows[0]["parameters.lines"] == "a\rb\nc"
+    assert len(run("list", "--where", "big > 3")[1].splitlines()) == 3
+    shown = on_a_terminal("list", "-n", "3", NO_COLOR="1")
+    assert "auc" in shown
+    assert "curve" in shown
+
+
+def test_short_names_are_columns_and_misspelt_ones_are_told(run):
+    assert run("list", "--where", "auc > 0.2", "--json")[1] == run("list", "--where", "metrics.auc > 0.2", "--json")[1]
+    assert len(json.loads(run("list", "--where", "created_at > '2020-01-01'", "-n", "0", "--json")[1])) == 26
+    assert run("list", "--where", "created_at > '2100-01-01'")[2] == "no experiment is so\n"
+    code, _, err = run("list", "--where", "status == completed")
+    assert code == 0
+    assert err == "lazytrack: warning: no experiment has 'completed'; a text stands in quotes\nno experiment is so\n"
+    assert run("list", "--where", "-" * 1500 + "1")[0] == 2
+    assert run("list", "--where", "x" + ".a" * 990)[0] == 2
+
+
+def test_lineage_is_drawn_by_what_the_file_is_called(run):
+    assert run("lineage", "exp-4", "-o", "l.png")[0] == 2
+    for name in ("l.svg", "l.dot", "l.mmd", "l.json"):
+        assert run("lineage", "exp 4", "-o", name)[0] == 0
+    assert json.loads(Path("l.json").read_text())["nodes"][0]["type"] == "experiment"
+    assert "weights" in run("lineage", "exp-4/weights")[1]
+    assert run("lineage", "exp-5")[1] != "\n"
+    assert run("lineage", "exp-4", "--up", "-3")[0] == 2
+
+
+def test_names_with_slashes_are_found(run):
+    with Project("project.json") as other:
+        other.log("a/b")
+    assert json.loads(run("show", "a/b", "--json")[1])["name"] == "a/b"
+
+
+def test_steps_that_make_no_sense_hide_nothing(run, project):
+    odd = {"status": 5, "outputs": ["x"], "inputs": "x", "start_time": "?", "number": "x"}
+    slug = project["exp-4"].slug
+    project._journal.append([{"record": slug, "set": {"steps.a": odd, "run": {"pipeline": None}}}], by="x")
+    for arguments in (("lineage", "exp-5"), ("lineage", "exp-4"), ("steps", "exp-4"), ("show", "exp-4")):
+        assert run(*arguments)[0] == 0
+
+
+def test_eight_releases_at_once_are_all_kept(tmp_path):
+    repository = Repository("repository.json")
+    repository.log_artifact("model", [1], "json")
+    repository.save()
+    running = [
+        subprocess.Popen([sys.executable, "-m", "lazytrack", "release", "create", f"r{n}"], stderr=subprocess.DEVNULL)
+        for n in range(8)
+    ]
+    assert [each.wait() for each in running] == [0] * 8
+    assert sorted(each["tag"] for each in json.loads((tmp_path / "releases.json").read_text())) == [
+        f"r{n}" for n in range(8)
+    ]
+    assert not (tmp_path / "releases.json.lock").exists()

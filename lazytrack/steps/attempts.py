@@ -1,5 +1,6 @@
 """Attempts at a step: in this process, in one of its own, or where an engine runs it; again where it fails."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _OF_STEPS = (STEPS, ARTIFACT, HEARTBEATS, "last_updated")
 """Fields that nobody who runs a step needs."""
+_GLANCE_SECONDS = 0.2
+"""Between two looks at whether a pause has become pointless."""
 _log = logging.getLogger(__name__)
 
 
@@ -84,12 +87,19 @@ class Attempts:
                 "step %r failed and is tried again in %s s: %s", invocation.key, delay, safe_reason(outcome.error)
             )
             try:
-                if delay:
-                    time.sleep(delay)
+                self._pause(delay)
             except BaseException as error:  # noqa: BLE001  (somebody interrupts)
                 return Outcome(error=error, told=told(error))
+            if self._run.failures.is_cancelling:
+                break
             delay *= retry.backoff
         return outcome
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless nothing is to be tried again any more."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._run.failures.is_cancelling:
+            time.sleep(min(left, _GLANCE_SECONDS))
 
     def _attempt(
         self,
@@ -151,10 +161,11 @@ class Attempts:
         try:
             parcel = self._sent_by.pack(task, self._program(invocation), variables)
         except Exception as error:  # noqa: BLE001  (pickling runs code of whatever is pickled)
-            error.add_note(f"while step {task.key!r} was packed to run in another process")
+            with contextlib.suppress(Exception):  # it is the user's
+                error.add_note(f"while step {task.key!r} was packed to run in another process")
             return Outcome(error=error, told=told(error))
         if engine is None or engine.is_here:
-            answer = unpack(run_alone(parcel.content, parcel.variables or {}))
+            answer = unpack(run_alone(parcel.content, parcel.variables or {}), parcel.ticket)
         else:
             answer = self._answer_of(engine, parcel, invocation, record)
         record.took(answer.seconds)
@@ -171,7 +182,7 @@ class Attempts:
     def _answer_of(self, engine: Engine, parcel: Parcel, invocation: Invocation, record: StepRecord) -> Answer:
         """Have an engine run a step; attempts that it has made up for by itself are recorded."""
         try:
-            return unpack(engine.run(parcel))
+            return unpack(engine.run(parcel), parcel.ticket)
         finally:
             for seconds, why in parcel.lost:
                 invocation.tries += 1

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -121,6 +121,7 @@ def showing(run: "Run") -> Iterator[None]:
 def _is_wanted(run: "Run") -> bool:
     return (
         run.options.pipeline is not None
+        and run.chosen_executor != "inline"  # which is for debuggers
         and run.options.progress is not False
         and os.environ.get(SWITCH, "1") != "0"
         and threading.current_thread() is threading.main_thread()
@@ -146,17 +147,28 @@ def _drawn(run: "Run") -> Iterator[None]:
     )
     streams = ["stdout", "stderr"] if is_terminal(sys.stdout) else ["stderr"]
     with contextlib.ExitStack() as stack:
+        ending = threading.Event()
         above = {name: _Above(console, getattr(sys, name)) for name in streams}
         for each in above.values():
             stack.callback(each.finish)
         stack.enter_context(live)
         for name, each in above.items():
             stack.enter_context(_instead(name, each))
+
+        def end() -> None:
+            """Show nothing any more: somebody is asked something."""
+            if not ending.is_set():
+                ending.set()
+                live.stop()
+                for each in above.values():
+                    each.finish()
+
+        stack.enter_context(_instead("stdin", _Asking(sys.stdin, end)))
         yield
 
 
 @contextlib.contextmanager
-def _instead(name: str, above: "_Above") -> Iterator[None]:
+def _instead(name: str, above: Any) -> Iterator[None]:
     """Have what is written to a stream of the program shown above the lines."""
     stream = getattr(sys, name)
     setattr(sys, name, above)
@@ -184,7 +196,8 @@ class _Board:
         room = max(console.size.height - _ROOM, 1)
         hidden = max(len(lines) - room, 0)
         table = rich.table.Table.grid(padding=(0, 2))
-        for _ in range(3):
+        table.add_column(no_wrap=True, max_width=max(console.size.width // 3, 8), overflow="ellipsis")
+        for _ in range(2):
             table.add_column(no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
         table.add_column(overflow="ellipsis", no_wrap=True)
@@ -212,6 +225,7 @@ class _Above(io.TextIOBase):
     def __init__(self, console: Any, stream: Any) -> None:
         self._console, self._stream = console, stream
         self._line = ""
+        self._is_over = False
         self._lock = threading.Lock()
 
     @property
@@ -233,6 +247,8 @@ class _Above(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Show whole lines, and keep the last one until it is."""
+        if self._is_over:
+            return int(self._stream.write(text))
         with self._lock:
             *whole, self._line = (self._line + text).split("\n")
             self._line = self._line.rpartition("\r")[2]
@@ -247,7 +263,29 @@ class _Above(io.TextIOBase):
 
     def finish(self) -> None:
         """Give what there is of a line to the stream that is shown from here on."""
+        self._is_over = True
         rest, self._line = self._line, ""
         if rest:
             self._stream.write(rest)
+        self._stream.flush()
+
+    def flush(self) -> None:
+        """Show what there is, where nothing is drawn any more."""
+        if self._is_over:
             self._stream.flush()
+
+
+class _Asking:
+    """The input of the program. Whoever reads it sees a plain terminal from then on, so that prompts are seen."""
+
+    def __init__(self, stream: Any, begins: Callable[[], None]) -> None:
+        self._stream, self._begins = stream, begins
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"readline", "read", "readlines", "fileno", "buffer", "__iter__", "__next__"}:
+            self._begins()
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Any:
+        self._begins()
+        return iter(self._stream)

@@ -20,6 +20,7 @@ _PATIENCE_OF_CONNECTING = 10
 """Seconds."""
 _PATIENCE_SECONDS = 30.0
 """After which somebody is told that a step waits for workers."""
+_LOST = (Exception, concurrent.futures.CancelledError, asyncio.CancelledError)
 _log = logging.getLogger(__name__)
 
 
@@ -42,26 +43,22 @@ class Dask(Engine):
 
     def __init__(self, given: Any) -> None:
         distributed = extras.load("distributed")
-        self._lost = (
-            distributed.KilledWorker,
-            distributed.CancelledError,
-            concurrent.futures.CancelledError,
-            asyncio.CancelledError,
-        )
         self._cluster: Any = None
         self._is_ours = isinstance(given, str)
         if not isinstance(given, str):
+            if given.asynchronous:
+                raise TypeError("executor: steps cannot be run by a Dask client that is asynchronous: give another one")
             self._client = given
         elif given == "dask":
             self._cluster = distributed.LocalCluster(
-                n_workers=os.cpu_count(), threads_per_worker=1, dashboard_address=None
+                n_workers=os.cpu_count(), threads_per_worker=1, dashboard_address="127.0.0.1:0"
             )
             self._client = distributed.Client(self._cluster)
         else:
             address = given.replace("dask://", "tcp://", 1)
             try:
                 self._client = distributed.Client(address, timeout=_PATIENCE_OF_CONNECTING, set_as_default=False)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise ConnectionError(
                     f"executor {given!r}: there is no Dask scheduler at {address}: {error}"
                 ) from error
@@ -107,13 +104,12 @@ class Dask(Engine):
             try:
                 return waiting.result(_PATIENCE_SECONDS)
             except TimeoutError:
-                if waiting.done():
-                    raise
-                self._tell_of_no_workers(parcel.key)
+                if not waiting.done():
+                    self._tell_of_no_workers(parcel.key)
                 return waiting.result()
-        except self._lost as error:
+        except _LOST as error:  # what the step itself raises is in its answer
             raise WorkerLost(
-                f"the Dask cluster has lost step {parcel.key!r}: {error or type(error).__name__}"
+                f"the Dask cluster has lost step {parcel.key!r}: {str(error) or type(error).__name__}"
             ) from error
 
     async def _run(self, parcel: Parcel) -> bytes:
@@ -133,7 +129,9 @@ class Dask(Engine):
             future.release()  # one that is held would be run again when the worker dies that has its result
 
     def _tell_of_no_workers(self, key: str) -> None:
-        if not self._workers():
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            if self._workers():
+                return
             _log.warning("step %r waits, as the Dask cluster at %s has no workers", key, self._client.scheduler.address)
 
     def cancel(self) -> None:

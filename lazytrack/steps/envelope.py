@@ -4,9 +4,12 @@ An exception of a user's never crosses an engine as it is: one that cannot be pi
 good, and hangs others.
 """
 
+import contextlib
 import functools
+import hashlib
 import inspect
 import io
+import os
 import pickle
 import socket
 import sys
@@ -18,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lazytrack.errors import StepFailed
+from lazytrack import naming
+from lazytrack.errors import StepFailed, WorkerLost
 from lazytrack.journal import read_head
 from lazytrack.provenance import capture
 from lazytrack.provenance.kept import KINDS, Shared
+from lazytrack.steps.base import BaseStep
 from lazytrack.steps.environment import hush
 from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
 from lazytrack.steps.logs import listening
@@ -31,7 +36,6 @@ from lazytrack.tracking.logged import MISSING
 from lazytrack.tracking.owner import Owner
 
 if TYPE_CHECKING:
-    from lazytrack.steps.base import BaseStep
     from lazytrack.steps.configuration import StepConfiguration
     from lazytrack.steps.resources import ResourceSettings
     from lazytrack.tracking.experiment import Experiment
@@ -44,6 +48,10 @@ class Sealed(bytes):
     def __repr__(self) -> str:
         return f"<{len(self)} bytes>"
 
+    def __dask_tokenize__(self) -> str:
+        """Tell them from others to an engine that goes by what is printed of them."""
+        return hashlib.sha256(self).hexdigest()
+
 
 @attrs.frozen(kw_only=True)
 class Parcel:
@@ -53,6 +61,8 @@ class Parcel:
     ----------
     content
         What `run_parcel` takes.
+    ticket
+        What the answer has to name.
     key
         What the run calls the call.
     variables
@@ -65,6 +75,7 @@ class Parcel:
     """
 
     content: Sealed
+    ticket: str
     key: str
     variables: Mapping[str, str] | None
     asks: "ResourceSettings | None"
@@ -79,6 +90,8 @@ class Answer:
     ----------
     outcome
         How the attempt went.
+    ticket
+        Of what it answers.
     said
         What the step said of itself.
     seconds
@@ -91,6 +104,7 @@ class Answer:
     """
 
     outcome: Outcome
+    ticket: str = ""
     said: list[dict[str, Any]] = attrs.Factory(list)
     seconds: float = 0.0
     has_logged: bool = False
@@ -118,10 +132,14 @@ class Sender:
 
     def program(self, step: "BaseStep", configuration: "StepConfiguration") -> bytes:
         """Pack a step as it is now, by value where its code cannot be imported: it may stand in a notebook."""
-        import cloudpickle  # noqa: PLC0415  (only steps that run elsewhere need it)
-
         state = {name: value for name, value in vars(step).items() if name not in _STAYS_HERE}
-        return bytes(cloudpickle.dumps((type(step), state, configuration, _file_of(step))))
+        classes = _classes_of_the_script() if step._code.__module__ == "__main__" else b""
+        return self._packed((type(step), state, configuration, _file_of(step), classes))
+
+    def _packed(self, what: Any) -> bytes:
+        buffer = io.BytesIO()
+        _pickler()(buffer, self._location).dump(what)
+        return buffer.getvalue()
 
     def pack(self, task: Task, program: bytes, variables: Mapping[str, str] | None) -> Parcel:
         """Pack an attempt.
@@ -139,10 +157,10 @@ class Sender:
             When an argument cannot be pickled.
         """
         call = {name: getattr(task, name) for name in _OF_A_CALL}
-        buffer = io.BytesIO()
-        _pickler()(buffer, self._location).dump((call, self._clock.tick()))
-        content = Sealed(pickle.dumps((variables, self._place, program, buffer.getvalue())))
-        return Parcel(content=content, key=task.key, variables=variables, asks=task.configuration.resources)
+        ticket, packed = naming.unique(), self._packed((call, self._clock.tick()))
+        content = Sealed(pickle.dumps((variables, ticket, self._place, program, packed)))
+        asks = task.configuration.resources
+        return Parcel(content=content, ticket=ticket, key=task.key, variables=variables, asks=asks)
 
 
 def _where() -> tuple[str, str]:
@@ -171,15 +189,26 @@ def _pickler() -> Any:
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, Owner) and obj.location == self._location:
                 return _owner_here, ()
+            if isinstance(obj, BaseStep) and obj._code.__module__ == "__main__":  # there it has another meaning
+                state = {name: value for name, value in vars(obj).items() if name not in _STAYS_HERE}
+                return _step_of, (type(obj), state)
             return super().reducer_override(obj)
 
     return Pickler
 
 
-def unpack(content: bytes) -> Answer:
-    """Return what has come back."""
+def unpack(content: bytes, ticket: str) -> Answer:
+    """Return what has come back.
+
+    Raises
+    ------
+    WorkerLost
+        When it answers something else.
+    """
     answer, packed_error = pickle.loads(content)
     outcome = answer.outcome
+    if answer.ticket != ticket:
+        raise WorkerLost("the engine gave the answer of another step: it takes two that look alike for one")
     if packed_error is None:
         return answer  # type: ignore[no-any-return]
     try:
@@ -187,7 +216,8 @@ def unpack(content: bytes) -> Answer:
     except Exception as error:  # noqa: BLE001  (an exception of the user's, which may refuse in any way)
         outcome.error = StepFailed(f"what the step raised cannot be raised here ({error}):\n\n{outcome.told}")
     if outcome.error is not None and outcome.told:
-        outcome.error.add_note(f"where the step ran:\n{outcome.told}")
+        with contextlib.suppress(Exception):  # it is the user's
+            outcome.error.add_note(f"where the step ran:\n{outcome.told}")
     return answer  # type: ignore[no-any-return]
 
 
@@ -246,11 +276,30 @@ def _place_in(content: bytes) -> _Place:
 
 @functools.lru_cache(maxsize=64)
 def _program_in(content: bytes) -> Any:
-    kind, state, configuration, file = pickle.loads(content)
-    step = object.__new__(kind)
-    step.__dict__.update(state)
-    _name_files(step, file)
+    kind, state, configuration, file, classes = pickle.loads(content)
+    _name_files(_step_of(kind, state), file)
+    for name, found in (pickle.loads(classes) if classes else {}).items():
+        setattr(sys.modules["__main__"], name, found)  # where what is pickled looks for them
     return kind, state, configuration
+
+
+def _step_of(kind: type, state: dict[str, Any]) -> Any:
+    step: Any = object.__new__(kind)
+    step.__dict__.update(state)
+    return step
+
+
+def _classes_of_the_script() -> bytes:
+    """Pack the classes that the script defines: objects of them come and go, and are looked for by name."""
+    import cloudpickle  # noqa: PLC0415  (only steps that run elsewhere need it)
+
+    found = {}
+    for name, each in list(vars(sys.modules["__main__"]).items()):
+        if isinstance(each, type) and each.__module__ == "__main__" and each.__qualname__ == name:
+            with contextlib.suppress(Exception):  # of a class that cannot go, no object can
+                cloudpickle.dumps(each)
+                found[name] = each
+    return bytes(cloudpickle.dumps(found))
 
 
 def _file_of(step: "BaseStep") -> str | None:
@@ -283,7 +332,7 @@ def run_parcel(content: bytes) -> bytes:
     try:
         return run_alone(content, variables)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is how the step went)
-        return _pack(Answer(outcome=Outcome(error=error, told=told(error))))
+        return _pack(Answer(ticket=pickle.loads(content)[1], outcome=Outcome(error=error, told=told(error))))
 
 
 def answer(content: bytes) -> bytes:
@@ -291,17 +340,16 @@ def answer(content: bytes) -> bytes:
     began = time.monotonic()
     project: Project | None = None
     said: list[dict[str, Any]] = []
+    variables, ticket, place_content, program_content, call_content = pickle.loads(content)
     try:
-        variables, place_content, program_content, call_content = pickle.loads(content)
         place = _place_in(place_content)
         _unpacking.owner = place.owner
         kind, state, configuration = _program_in(program_content)
         call, at = pickle.loads(call_content)
     except Exception as error:  # noqa: BLE001  (unpickling imports and runs code of the user's)
         error.add_note("while the step was unpacked where it was to run: what its code imports has to be there")
-        return _pack(Answer(outcome=Outcome(error=error, told=told(error))))
-    step = object.__new__(kind)
-    step.__dict__.update(state)
+        return _pack(Answer(ticket=ticket, outcome=Outcome(error=error, told=told(error))))
+    step = _step_of(kind, state)
     place.owner._journal.clock.observe(at)
     task = Task(step=step, configuration=configuration, owner=place.owner, **call)
     if variables is not None:
@@ -317,8 +365,14 @@ def answer(content: bytes) -> bytes:
                 attached.append(experiment)
             return attached[0]
 
-    with listening():
-        outcome = attempt(task, current, said.append)
+    process = os.getpid()
+    try:
+        with listening():
+            outcome = attempt(task, current, said.append)
+    except BaseException as error:
+        if os.getpid() != process:  # a child that the step has forked: it is not the one to say how it went
+            raise
+        outcome = Outcome(error=error, told=told(error))  # a hook that ends the program
     if project is not None:
         try:
             project.save()
@@ -328,6 +382,7 @@ def answer(content: bytes) -> bytes:
     return _pack(
         Answer(
             outcome=outcome,
+            ticket=ticket,
             said=said,
             seconds=time.monotonic() - began,
             has_logged=project is not None,

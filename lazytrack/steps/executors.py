@@ -38,7 +38,6 @@ class Engine(abc.ABC):
     """Whether steps run in this process, on the thread that works for them."""
 
     def __init__(self, together: int) -> None:
-        self.together = together
         self._threads = ThreadPoolExecutor(together, thread_name_prefix="lazytrack step")
 
     def check(self, step: str, asks: ResourceSettings | None) -> None:  # noqa: B027  (most have nothing to check)
@@ -108,7 +107,7 @@ class Inline(Threads):
     """Runs steps where they are submitted, one after the other."""
 
     def __init__(self) -> None:
-        self.together = 1
+        """Need no threads."""
 
     def start(self, work: Callable[[], object]) -> None:  # noqa: D102
         work()
@@ -272,5 +271,11 @@ class Engines:
 
     def close(self, *, wait: bool = True) -> None:
         """End all of them."""
+        first: BaseException | None = None
         for engine in list(self._made.values()):
-            engine.close(wait=wait)
+            try:
+                engine.close(wait=wait)
+            except BaseException as error:  # noqa: BLE001  (the others are to be closed all the same)
+                first = first or error
+        if first is not None:
+            raise first

@@ -112,7 +112,7 @@ class Pipeline:
             return self._interface.call(self._function, values)
         return self._run(Run(active_project(), self._options(values)), values)
 
-    def resume(self, run_name: str, /, **arguments: Any) -> PipelineRunView:
+    def resume(self, run_name: str, /, *, force: bool = False, **arguments: Any) -> PipelineRunView:
         """Go on with a run of this pipeline that was killed, interrupted or failed, and return a view of it.
 
         The body runs anew. Calls that had completed are not repeated, be they cached or not, as long as their code,
@@ -123,6 +123,8 @@ class Pipeline:
         ----------
         run_name
             Of a run in the active project.
+        force
+            Go on with it though it was heard of a short while ago: you know that its process is gone.
         arguments
             Those that JSON could not hold when the run was recorded; all others are what they were.
 
@@ -140,11 +142,11 @@ class Pipeline:
         if step_here.get() is not None or run_here.get() is not None:
             raise RuntimeError(f"pipeline {self.name!r} cannot be resumed within a run: resume that one")
         project = active_project()
-        slug = find_run(project, self.name, codec.text(run_name, "the name of a run"))
-        if project[slug].status == ExecutionStatus.COMPLETED:
-            return view_of_run(project, slug)
+        slug = find_run(project, self.name, codec.text(run_name, "the name of a run"), force=force)
         check_known(arguments, self._interface.inputs, f"pipeline {self.name!r} has no argument")
         values = self._values((), arguments_of(project, slug, self._interface.inputs, arguments))
+        if project[slug].status == ExecutionStatus.COMPLETED:
+            return view_of_run(project, slug)
         options = self._options(values)
         options.name, options.resumes = run_name, slug
         return self._run(Run(project, options), values)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lazytrack import codec, naming
+from lazytrack import codec
 from lazytrack.errors import PipelineRunError
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.steps.annotations import show
@@ -16,8 +16,13 @@ _KNOWN = 5
 """Names of runs that an error tells."""
 
 
-def find_run(project: Project, pipeline: str, name: str) -> str:
+def find_run(project: Project, pipeline: str, name: str, *, force: bool = False) -> str:
     """Return the slug of a run to go on with.
+
+    Parameters
+    ----------
+    force
+        Take it for dead, though it was heard of a short while ago.
 
     Raises
     ------
@@ -44,10 +49,11 @@ def find_run(project: Project, pipeline: str, name: str) -> str:
     if said.get("pipeline") != pipeline:
         raise ValueError(f"run {name!r} is of pipeline {said.get('pipeline')!r}, not of {pipeline!r}")
     experiment = project[slug]
-    if experiment.status == ExecutionStatus.RUNNING and experiment.heartbeat is not None and not experiment.stale:
+    is_heard_of = experiment.heartbeat is not None and not experiment.stale
+    if experiment.status == ExecutionStatus.RUNNING and is_heard_of and not force:
         raise PipelineRunError(
-            f"run {name!r} was heard of at {naming.iso(experiment.heartbeat)} and may be running: wait until it is "
-            f"stale, or, if it is not, say so by project.close({slug!r}, force=True) and project.save()"
+            f"run {name!r} was heard of at {experiment.heartbeat:%Y-%m-%d %H:%M:%S} UTC and may be running: wait until "
+            f"it is stale, or, where its process is gone, say resume({name!r}, force=True)"
         )
     return slug
 
@@ -96,6 +102,12 @@ def resume_key(said: Mapping[str, Any]) -> str | None:
     return key if isinstance(key, str) else None
 
 
+def _why_again(said: Mapping[str, Any]) -> str:
+    if resume_key(said) is None:
+        return f"the run was interrupted when this was {said.get('status')}"
+    return "its code, its parameters or its inputs are others now, or its outputs are gone"
+
+
 def attempts_in(said: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the attempts at a call that were made before its run went on."""
     began = said.get("start_time")
@@ -105,6 +117,6 @@ def attempts_in(said: Mapping[str, Any]) -> list[dict[str, Any]]:
         "status": str(ExecutionStatus.RETRIED),
         "start_time": began,
         "end_time": said.get("end_time") or began,  # nobody knows when a process died
-        "error": said.get("error") or f"the run was interrupted when this was {said.get('status')}",
+        "error": said.get("error") or _why_again(said),
     }
     return [*said.get("attempts", ()), last]

@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import logging
 import os
+import sys
 import threading
 import time
 import warnings
@@ -35,6 +36,8 @@ from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.logged import STEPS
 from lazytrack.tracking.project import Project
 
+_INSISTENCE = 5
+"""How many interrupts in a row a run takes while it records that it was interrupted."""
 AUTOSAVE_SECONDS = 2.0
 """A step that runs for longer is in the store while it does."""
 _starting = threading.Lock()
@@ -61,6 +64,7 @@ class Run:
 
     def __init__(self, project: Project, options: RunOptions) -> None:
         project._check_writable("run steps in it")
+        _check_guarded()
         self.project, self.options = project, options
         index = index_of(project)
         index.refresh()
@@ -72,7 +76,8 @@ class Run:
         self.failures = Failures(options)
         self._process = os.getpid()
         self._is_empty = True
-        self._engines = Engines(chosen(options.executor), self._check_engine)
+        self.chosen_executor = chosen(options.executor)
+        self._engines = Engines(self.chosen_executor, self._check_engine)
         self.has_news = False
         """Whether a step has logged to the run elsewhere, which has not been read."""
         with _starting:
@@ -304,8 +309,15 @@ class Run:
             invocation.pending -= 1
             if invocation.pending:
                 return
-        if invocation.engine is not None:
+        if invocation.engine is None:
+            return
+        try:
             invocation.engine.start(lambda: context.run(self._work, invocation))
+        except Exception as error:  # noqa: BLE001  (an executor of the user's that takes no more)
+            invocation.error = error
+            self._say(invocation, ExecutionStatus.FAILED, error=told(error))
+            self.failures.add(invocation)
+            invocation.end(ExecutionStatus.FAILED)
 
     def _work(self, invocation: Invocation) -> None:
         """Run a submitted step, or say why it is not run."""
@@ -379,11 +391,27 @@ class Run:
                         raise
                     error = raised
                     self._stop_for(raised)
-                error = self._wait_for_all(error)
+                try:
+                    error = self._wait_for_all(error)
+                except BaseException as raised:  # an interrupt while one was dealt with
+                    if self.is_forked:
+                        raise
+                    error = error or raised
+                    self.failures.interrupt()
+                    self._leave()
         finally:
             run_here.reset(token)
             step_here.reset(step_token)
-        self._end(error)
+        ended: BaseException | None = None
+        for _ in range(_INSISTENCE):
+            try:
+                ended = self._end(error)
+            except KeyboardInterrupt as interrupt:  # it ends all the same
+                error = ended = error or interrupt
+                continue
+            break
+        if ended is not None:
+            raise ended
 
     def _stop_for(self, raised: BaseException) -> None:
         """Start nothing any more after what the body has raised, and stop what runs where that is asked for."""
@@ -405,16 +433,26 @@ class Run:
                 error = error or raised
                 self._stop_for(raised)
                 if is_told or not isinstance(raised, KeyboardInterrupt):
-                    self._abandon()
-                    self._engines.close(wait=False)
+                    self._leave()
                     return error
                 is_told = self._says_what_runs()
             else:
                 self._engines.close()
                 return error
 
+    def _leave(self) -> None:
+        """Wait for nothing any more; a further interrupt changes nothing of that."""
+        for leave in (self._abandon, lambda: self._engines.close(wait=False)):
+            for _ in range(_INSISTENCE):
+                try:
+                    leave()
+                except KeyboardInterrupt:
+                    continue
+                break
+
     def _says_what_runs(self) -> bool:
-        _log.warning("%s waits for %s; interrupt once more to leave them", self.name, self._what_runs())
+        if runs := self._what_runs():
+            _log.warning("%s waits for %s; interrupt once more to leave them", self.name, runs)
         return True
 
     def _what_runs(self) -> str:
@@ -430,8 +468,8 @@ class Run:
                 else:
                     self._say(each, ExecutionStatus.STOPPED, why="the run was interrupted")
 
-    def _end(self, error: BaseException | None) -> None:
-        """Record how the run ended, and raise what it ended with."""
+    def _end(self, error: BaseException | None) -> BaseException | None:
+        """Record how the run ended, and return what it ends with."""
         try:
             raised, cause = self.failures.end(error)
             if self._is_empty and raised is None:
@@ -458,8 +496,7 @@ class Run:
         finally:
             with _starting:
                 _running.discard(self._known_as)
-        if raised is not None:
-            raise raised
+        return raised
 
     def _tell_of_unused_options(self) -> None:
         if unknown := [key for key in self.options.overrides if key not in self.calls]:
@@ -467,6 +504,22 @@ class Run:
             warnings.warn(
                 f"run {self.name!r} had options for {names}, and called no step so", UserWarning, stacklevel=6
             )
+
+
+def _check_guarded() -> None:
+    """Refuse to run within the import of the script by a process that it has started itself.
+
+    Raises
+    ------
+    RuntimeError
+        Which says what to do.
+    """
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and getattr(processes.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "a process that the script has started, such as a Dask worker, imports the script, and would run the "
+            "pipeline again: put what runs it under if __name__ == '__main__':"
+        )
 
 
 _running: set[tuple[str, str]] = set()

@@ -1,21 +1,26 @@
 """Processes that run steps for this one, one step at a time each, and that end with it."""
 
 import contextlib
+import json
 import os
-import pickle
 import signal
 import struct
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import IO
 
 from lazytrack.errors import WorkerLost
 from lazytrack.steps.environment import outside
 
-PATH, PARCEL, ANSWER, STDOUT, STDERR = b"path", b"task", b"said", b"out.", b"err."
-"""What a frame holds: where modules are found, a step to run, how it went, what was printed."""
+PARCEL, ANSWER, STDOUT, STDERR = b"task", b"said", b"out.", b"err."
+"""What a frame holds: a step to run, how it went, what was printed."""
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from lazytrack.steps.working import main; main()"
+)
+"""Finds modules where this process does, and none in the working folder that are called as Python's are."""
 _HEAD = struct.Struct(">4sQ")
 
 
@@ -49,14 +54,15 @@ class Worker:
     """
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lazytrack.steps.working"],
+        path = [os.path.abspath(folder) for folder in sys.path]  # noqa: PTH100  (paths are strings here)
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-c", _PROGRAM, json.dumps(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**outside(), **(variables or {})},
             start_new_session=True,
         )
-        self._is_greeted = False
+        _all.add(self)
 
     def run(self, parcel: bytes) -> bytes:
         """Have a step run, and return how it went, as bytes; see `lazytrack.steps.envelope`.
@@ -72,9 +78,6 @@ class Worker:
         if there is None or back is None:  # for mypy: both are pipes
             raise WorkerLost("the process has no pipes")
         with contextlib.suppress(BrokenPipeError):  # then there is nothing to read either
-            if not self._is_greeted:
-                self._is_greeted = True
-                write_frame(there, PATH, pickle.dumps(sys.path))
             write_frame(there, PARCEL, parcel)
         while (frame := read_frame(back)) is not None:
             match frame:
@@ -95,6 +98,13 @@ class Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
+    def let_go(self) -> None:
+        """Have a forked child of this process hold no end of what a worker is spoken to through."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    os.close(pipe.fileno())
+
     def close(self) -> None:
         """End the process, and give back what it was spoken to through."""
         self.kill()
@@ -103,6 +113,19 @@ class Worker:
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what is not sent has nobody to read it
                     pipe.close()
+
+
+_all: "weakref.WeakSet[Worker]" = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    for worker in list(_all):
+        with contextlib.suppress(ValueError):  # it is closed
+            worker.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def run_alone(parcel: bytes, variables: Mapping[str, str]) -> bytes:

@@ -154,7 +154,7 @@ class Foreign(Engine):
 
     def run(self, parcel: Parcel) -> bytes:  # noqa: D102
         try:
-            future = self._executor.submit(run_parcel, parcel.content)
+            future = self._executor.submit(run_parcel, parcel.content, parcel.ticket)
             with self._lock:
                 self._futures.add(future)
             return future.result()

@@ -51,8 +51,7 @@ def env(
     short = {name: value for name, value in environment.items() if name not in _LONG}
     short["packages"] = len(found_packages)
     platform = {name: value for name, value in (said["platform"] or {}).items() if value not in (None, [])}
-    if isinstance(platform.get("memory"), int):
-        platform["memory"] = size(platform["memory"])
+    platform |= {name: size(platform[name]) for name in ("memory", "usable_memory") if name in platform}
     show_fields(
         {
             "platform": platform,

@@ -118,7 +118,21 @@ def history(
     if name not in opened:
         raise KeyError(f"no artifact {name!r} in {opened.fpath}; known: {', '.join(_names(opened)) or 'none'}")
     rows = opened.history(name)
-    show_rows(rows, given.Shape(json=as_json, csv=as_csv, md=as_md), more="" if rows else "nothing yet")
+    shape = given.Shape(json=as_json, csv=as_csv, md=as_md, whole=True)
+    if not (as_json or as_csv):
+        rows = [
+            {"at": event["at"], "what": _told(event), "by": event["by"], "why": event.get("reason")} for event in rows
+        ]
+    show_rows(rows, shape, more="" if rows else "nothing yet")
+
+
+def _told(event: Row) -> str:
+    """Return what became of an artifact, as people say it."""
+    if "promoted" in event:
+        origin = event["promoted"]
+        return f"v{event['version']} promoted from {origin['record']}, {origin['field']} in {origin['project']}"
+    before, after = ("nothing" if event[end] is None else f"v{event[end]}" for end in ("from", "to"))
+    return f"{event['alias']} means {after}, was {before}"
 
 
 def _names(repository: "Repository") -> list[str]:

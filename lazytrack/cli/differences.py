@@ -7,7 +7,7 @@ import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import USAGE, Failure
-from lazytrack.cli.output import say, show_json
+from lazytrack.cli.output import say, show_json, show_rows
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -21,6 +21,8 @@ def diff(
     project: given.ProjectPath = None,
     *,
     as_json: given.AsJson = False,
+    as_csv: given.AsCsv = False,
+    as_md: given.AsMarkdown = False,
 ) -> None:
     """Say what differs: parameters, metrics, packages, git, platform, artifacts, and the text of those that have it."""
     from lazytrack.post_execution.differences import diff as differences_of
@@ -37,7 +39,13 @@ def diff(
         if len({hasattr(each, "entrypoint_name") for each in pair}) > 1:
             raise Failure("a step and an experiment cannot be compared: give two of a kind", USAGE)
         found = differences_of(*pair)
+    shape = given.Shape(json=as_json, csv=as_csv, md=as_md)
     if as_json:
         show_json(attrs.asdict(found))
+    elif as_csv or as_md:
+        pairs = (
+            (section, name, pair) for section, found_in in found.sections.items() for name, pair in found_in.items()
+        )
+        show_rows([{"of": of, "name": name, "first": one, "second": two} for of, name, (one, two) in pairs], shape)
     else:
         say(str(found))

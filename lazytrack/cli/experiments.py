@@ -9,7 +9,7 @@ import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import NOT_THERE, USAGE, Failure
-from lazytrack.cli.output import Row, chosen, console, note, say, show_fields, show_json, show_rows, size, sorted_rows
+from lazytrack.cli.output import Row, chosen, console, note, say, show_record, show_rows, size, sorted_rows
 
 if TYPE_CHECKING:
     from lazytrack.tracking import Experiment
@@ -73,20 +73,20 @@ def show(
     what: Annotated[str, typer.Argument(help="An experiment or a run, or a step of one as run/step.")],
     project: given.ProjectPath = None,
     *,
-    as_json: given.AsJson = False,
     precision: given.Precision = 6,
+    as_json: given.AsJson = False,
+    as_csv: given.AsCsv = False,
+    as_md: given.AsMarkdown = False,
 ) -> None:
     """Show one experiment, run or step: all that is recorded of it."""
+    shape = given.Shape(json=as_json, csv=as_csv, md=as_md, precision=precision)
     opened = given.open_project(project)
     found = given.find(opened, what)
     if hasattr(found, "entrypoint_name"):
-        _show_step(found, as_json=as_json, precision=precision)
+        _show_step(found, shape)
         return
     experiment = getattr(found, "experiment", found)
     data = experiment.to_dict()
-    if as_json:
-        show_json(data | {"stale": experiment.stale})
-        return
     say_first = {
         "slug": experiment.slug,
         "name": data["name"],
@@ -104,8 +104,8 @@ def show(
     fields["tests"] = {test.name: ", ".join(f"{k}={v}" for k, v in test.metrics.items()) for test in experiment.tests}
     fields["artifacts"] = {each.name: _told_of(each) for each in experiment.artifacts}
     fields["steps"] = {step.step_name or step.unique_id: _state(step) for step in experiment.steps}
-    show_fields(fields, precision=precision)
-    if data.get("error"):
+    show_record(data | {"stale": experiment.stale}, shape, fields)
+    if data.get("error") and not (as_json or as_csv or as_md):
         say(f"\n{data['error'].rstrip()}")
 
 
@@ -121,7 +121,7 @@ def _state(step: Any) -> str:
     return f"{step.state.value}{took}{', stale' if step.stale else ''}"
 
 
-def _show_step(step: Any, *, as_json: bool, precision: int) -> None:
+def _show_step(step: Any, shape: given.Shape) -> None:
     fields: dict[str, Any] = {
         "step": step.id,
         "status": str(step.status),
@@ -135,10 +135,10 @@ def _show_step(step: Any, *, as_json: bool, precision: int) -> None:
         "metadata": {entry.key: entry.value for entry in step.metadata.values()},
         "configuration": {k: v for k, v in step.step_configuration.items() if k not in {"name", "parameters"} and v},
     }
-    if as_json:
-        show_json(fields | {"attempts": step.attempts, "error": step.error, "logs": step.logs})
+    whole = fields | {"attempts": step.attempts, "error": step.error, "logs": step.logs}
+    show_record(whole, shape, {name: value for name, value in fields.items() if value is not None})
+    if shape.json or shape.csv or shape.md:
         return
-    show_fields({name: value for name, value in fields.items() if value is not None}, precision=precision)
     for heading, text in (("attempts", _attempts(step)), ("error", step.error), ("printed", step.logs)):
         if text:
             say(f"\n{heading}\n{text.rstrip()}")

@@ -6,7 +6,7 @@ import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import OTHER, Failure
-from lazytrack.cli.output import say, show_fields, show_json, size
+from lazytrack.cli.output import say, show_json, show_record, size
 
 app = typer.Typer(rich_markup_mode=None)
 _LONG = ("packages", "lock_files", "conda", "sources")
@@ -20,6 +20,8 @@ def env(
     *,
     packages: Annotated[bool, typer.Option("--packages", help="List the packages, too.")] = False,
     as_json: given.AsJson = False,
+    as_csv: given.AsCsv = False,
+    as_md: given.AsMarkdown = False,
 ) -> None:
     """Show the machine, the environment and the checkout that a result comes from, or what differs between two."""
     import attrs
@@ -27,12 +29,13 @@ def env(
     from lazytrack import codec
     from lazytrack.provenance import env_diff
 
+    shape = given.Shape(json=as_json, csv=as_csv, md=as_md)
     opened = given.open_project(project)
     first = given.experiment_of(opened, what)
     if other is not None:
         found = env_diff(first, given.experiment_of(opened, other))
-        if as_json:
-            show_json(attrs.asdict(found))
+        if as_json or as_csv or as_md:
+            show_record(attrs.asdict(found), shape)
         else:
             say(str(found))
         return
@@ -42,9 +45,6 @@ def env(
         "platform": codec.converter.unstructure(first.platform),
         "environment": codec.converter.unstructure(first.environment),
     }
-    if as_json:
-        show_json(said)
-        return
     environment = {name: value for name, value in (said["environment"] or {}).items() if value not in (None, [], {})}
     git = environment.pop("git", None) or {}
     found_packages = dict(environment.get("packages") or [])
@@ -52,18 +52,23 @@ def env(
     short["packages"] = len(found_packages)
     platform = {name: value for name, value in (said["platform"] or {}).items() if value not in (None, [])}
     platform |= {name: size(platform[name]) for name in ("memory", "usable_memory") if name in platform}
-    show_fields(
-        {
-            "platform": platform,
-            "environment": short,
-            "git": {name: value for name, value in git.items() if value is not None},
-            "packages": found_packages if packages else {},
-        }
-    )
+    shown = {
+        "platform": platform,
+        "environment": short,
+        "git": {name: value for name, value in git.items() if value is not None},
+        "packages": found_packages if packages else {},
+    }
+    show_record(said, shape, shown)
 
 
 @app.command()
-def reproduce(what: given.Slug, project: given.ProjectPath = None) -> None:
+def reproduce(what: given.Slug, project: given.ProjectPath = None, *, as_json: given.AsJson = False) -> None:
     """Print the commands that bring a run back, as a script for a POSIX shell; it stops where something is lacking."""
+    import attrs
+
     opened = given.open_project(project)
-    say(str(opened.reproduce(given.experiment_of(opened, what).slug)))
+    recipe = opened.reproduce(given.experiment_of(opened, what).slug)
+    if as_json:
+        show_json(attrs.asdict(recipe))
+    else:
+        say(str(recipe))

@@ -5,7 +5,7 @@ import fnmatch
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -95,6 +95,30 @@ def sorted_rows(rows: list[Row], by: Sequence[str] | None, *, descending: bool) 
 
 def _is_there(value: Any) -> bool:
     return value is not None and value == value  # noqa: PLR0124  (NaN is not itself)
+
+
+def show_record(fields: Mapping[str, Any], shape: Shape, shown: Mapping[str, Any] | None = None) -> None:
+    """Print a record: as JSON, as rows of a field and its value, or line by line for people.
+
+    Parameters
+    ----------
+    shown
+        What people see, where that is something else.
+    """
+    if shape.json:
+        show_json(fields)
+    elif shape.csv or shape.md:
+        show_rows([{"field": name, "value": value} for name, value in _flat(fields)], shape)
+    else:
+        show_fields(fields if shown is None else shown, precision=shape.precision)
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        elif value not in (None, [], {}):
+            yield f"{prefix}{name}", value
 
 
 def show_json(value: Any) -> None:

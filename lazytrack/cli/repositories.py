@@ -6,7 +6,7 @@ import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import NOT_THERE, USAGE, Failure
-from lazytrack.cli.output import Row, note, say, show_fields, show_json, show_rows
+from lazytrack.cli.output import Row, note, say, show_record, show_rows
 
 if TYPE_CHECKING:
     from lazytrack.repository import Repository
@@ -76,17 +76,21 @@ def versions(
 
 
 @repo.command("show")
-def show_version(artifact: Artifact, repository: given.RepositoryPath = None, *, as_json: given.AsJson = False) -> None:
+def show_version(
+    artifact: Artifact,
+    repository: given.RepositoryPath = None,
+    *,
+    as_json: given.AsJson = False,
+    as_csv: given.AsCsv = False,
+    as_md: given.AsMarkdown = False,
+) -> None:
     """Show what is known of a version; the artifact is not loaded."""
     opened = given.open_repository(repository)
     name, version = given.version_of(opened, artifact)
     found = opened.get_artifact_metadata(name, version=version)
     if (origin := opened.origin(name, version)) is not None:
         found = {**found, "promoted": origin}
-    if as_json:
-        show_json(found)
-    else:
-        show_fields(found)
+    show_record(found, given.Shape(json=as_json, csv=as_csv, md=as_md))
 
 
 @repo.command("diff")

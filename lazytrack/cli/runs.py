@@ -121,10 +121,14 @@ def _start(project: "Project", what: str, repositories: "list[Repository]") -> s
 
 @cache.command()
 def explain(
-    what: Annotated[str, typer.Argument(help="A step, as run/step.")], project: given.ProjectPath = None
+    what: Annotated[str, typer.Argument(help="A step, as run/step.")],
+    project: given.ProjectPath = None,
+    *,
+    as_json: given.AsJson = False,
 ) -> None:
     """Say why a step was run rather than taken from an earlier run, or from where it was taken."""
-    say(str(_step(project, what, "r").explain_cache()))
+    found = _step(project, what, "r").explain_cache()
+    say(json_text({"step": found.step, "reasons": found.reasons}) if as_json else str(found))
 
 
 @cache.command("rm")

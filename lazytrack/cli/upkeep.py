@@ -13,7 +13,7 @@ import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import DAMAGED, REFUSED, Failure
-from lazytrack.cli.output import Row, note, say, show_json, show_rows, size
+from lazytrack.cli.output import Row, note, say, show_rows, size
 
 if TYPE_CHECKING:
     from lazytrack.repository import Repository
@@ -144,13 +144,19 @@ def fsck(
     repair: Annotated[bool, typer.Option("--repair", help="Do what is safe.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Compare sizes only, and read no file.")] = False,
     as_json: given.AsJson = False,
+    as_csv: given.AsCsv = False,
+    as_md: given.AsMarkdown = False,
 ) -> None:
     """Look for damage: missing, altered, torn and foreign files; the exit code is 5 where there is some."""
     import attrs
 
+    from lazytrack.maintenance.checking import Finding
+
     found = _store(project, repository, "a" if repair else "r").fsck(digests=not quick, repair=repair)
-    if as_json:
-        show_json([attrs.asdict(finding) for finding in found])
+    if as_json or as_csv or as_md:
+        columns = [field.name for field in attrs.fields(Finding)]
+        shape = given.Shape(json=as_json, csv=as_csv, md=as_md)
+        show_rows([attrs.asdict(finding) for finding in found], shape, columns=columns)
     else:
         say(str(found))
     if not found.sound:
@@ -171,7 +177,13 @@ def pack(
 
 
 @app.command()
-def doctor(project: given.ProjectPath = None, *, as_json: given.AsJson = False) -> None:
+def doctor(
+    project: given.ProjectPath = None,
+    *,
+    as_json: given.AsJson = False,
+    as_csv: given.AsCsv = False,
+    as_md: given.AsMarkdown = False,
+) -> None:
     """Say what is installed, and whether the project can be read; the exit code is 5 where it is damaged."""
     from lazytrack.artifacts import trust
     from lazytrack.errors import FormatError
@@ -194,7 +206,7 @@ def doctor(project: given.ProjectPath = None, *, as_json: given.AsJson = False) 
         damaged = opened.problems
         rows.append({"what": "project", "state": f"{opened.fpath}, {len(opened)} experiments"})
         rows += [{"what": "damaged", "state": f"{name}: {why}"} for name, why in damaged.items()]
-    show_rows(rows, given.Shape(json=as_json, whole=True))
+    show_rows(rows, given.Shape(json=as_json, csv=as_csv, md=as_md, whole=True))
     if damaged:
         raise typer.Exit(DAMAGED)
 

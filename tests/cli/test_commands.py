@@ -433,3 +433,42 @@ def test_eight_releases_at_once_are_all_kept(tmp_path):
         f"r{n}" for n in range(8)
     ]
     assert not (tmp_path / "releases.json.lock").exists()
+
+
+@pytest.mark.parametrize("shape", ["--json", "--csv", "--md"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list",),
+        ("show", "exp-4"),
+        ("compare", "exp-4", "exp-5"),
+        ("diff", "exp-4", "exp-5"),
+        ("history", "bad"),
+        ("steps", "exp-4"),
+        ("env", "told"),
+        ("repo", "list"),
+        ("repo", "versions", "weights"),
+        ("repo", "show", "weights"),
+        ("repo", "history", "weights"),
+        ("release", "list"),
+        ("gc", "--all"),
+        ("fsck",),
+        ("doctor",),
+    ],
+    ids=" ".join,
+)
+def test_every_reading_command_has_each_shape(run, command, shape, monkeypatch):
+    monkeypatch.setenv("LAZYTRACK_PROVENANCE", "1")
+    if command[0] == "env":
+        with Project("project.json") as other:
+            other.log("told").environment  # noqa: B018  (which waits until it is known)
+    Repository("repository.json").save()
+    assert run("promote", "exp-4/weights")[0] == 0
+    code, out, err = run(*command, shape)
+    assert code == 0, err
+    if shape == "--json":
+        json.loads(out)
+    elif shape == "--csv":
+        assert len({len(row) for row in csv.reader(io.StringIO(out))}) <= 1
+    else:
+        assert len({line.replace("\\|", "").count("|") for line in out.splitlines()}) <= 1

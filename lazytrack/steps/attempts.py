@@ -70,8 +70,10 @@ class Attempts:
         retry = invocation.plan.retry
         delay = retry.delay
         for left in range(retry.max_retries, -1, -1):
+            if invocation.tries and invocation.engine is not None:
+                invocation.room.enter_context(invocation.engine.slot())
             record.start()
-            invocation.tries += 1
+            invocation.begin()
             try:
                 outcome = self._attempt(invocation, places, record, names, folder, is_last=left == 0)
             except BaseException as error:
@@ -80,6 +82,7 @@ class Attempts:
                 outcome = Outcome(error=error, told=told(error))
             finally:
                 record.stop()
+                invocation.room.close()  # another step may begin, while what this one has made is recorded
             if left == 0 or not isinstance(outcome.error, Exception) or self._run.failures.is_cancelling:
                 break
             record.set_aside(outcome.told)

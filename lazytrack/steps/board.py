@@ -89,8 +89,9 @@ def lines_of(calls: "list[Invocation]", now: float) -> list[Line]:
         line = lines.setdefault(call.step.name, Line(name=call.step.name))
         line.counts[_state(call)] += 1
         line.retries += max(call.tries - 1, 0)
-        if call.began is not None:
-            times.setdefault(line.name, []).extend((call.began, now if call.ended is None else call.ended))
+        began = call.began or call.ended  # one that is taken from the cache takes no time
+        if began is not None:
+            times.setdefault(line.name, []).extend((began, now if call.ended is None else call.ended))
     for name, seen in times.items():
         lines[name].seconds = max(seen) - min(seen)
     return list(lines.values())

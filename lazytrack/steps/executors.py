@@ -1,6 +1,7 @@
 """Where submitted steps run: engines made of one word, or of an executor of the user's."""
 
 import abc
+import contextlib
 import os
 import re
 import threading
@@ -18,6 +19,7 @@ from lazytrack.steps.workers import Workers, run_alone
 VARIABLE = "LAZYTRACK_EXECUTOR"
 """The environment variable with the executor of pipelines that do not say."""
 DEFAULT = "threads"
+_AHEAD = 2
 THREADS = 16
 """Steps that run at the same time on threads, where nobody says how many."""
 KNOWN = "inline, threads, threads:8, processes, processes:4, dask, dask://host:8786, or an executor object"
@@ -52,6 +54,10 @@ class Engine(abc.ABC):
     def start(self, work: Callable[[], object]) -> None:
         """Have something done on a thread, once one is free."""
         self._threads.submit(work)
+
+    def slot(self) -> contextlib.AbstractContextManager[object]:
+        """Wait until there is room for one more attempt, which the block is."""
+        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def run(self, parcel: Parcel) -> bytes:
@@ -120,8 +126,13 @@ class Processes(Engine):
     """Runs steps in processes of this machine, which are kept for the next step."""
 
     def __init__(self, together: int) -> None:
-        super().__init__(together)
+        # While two steps are recorded, all processes have something to do, and both are recorded by one save.
+        super().__init__(together + _AHEAD)
+        self._room = threading.Semaphore(together)
         self._workers = Workers()
+
+    def slot(self) -> contextlib.AbstractContextManager[object]:  # noqa: D102
+        return self._room
 
     def run(self, parcel: Parcel) -> bytes:  # noqa: D102
         if parcel.variables is not None:

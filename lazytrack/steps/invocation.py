@@ -1,5 +1,6 @@
 """One call of a step in a run: what it is given, what it waits for, and how it has ended."""
 
+import contextlib
 import copy
 import time
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ class Invocation:
     """Both by the clock of `time.monotonic`."""
     tries: int = attrs.field(default=0, init=False)
     """How many attempts have begun."""
+    room: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
+    """What it holds of its engine while an attempt goes on."""
     awaited: int = attrs.field(default=0, init=False)
     """How many wait for it now."""
     pending: int = attrs.field(default=0, init=False)
@@ -171,6 +174,12 @@ class Invocation:
             yield from self.cause.failures()
             for other in self.upstream:
                 yield from other.failures()
+
+    def begin(self) -> None:
+        """Take note that an attempt begins."""
+        self.tries += 1
+        if self.began is None:
+            self.began = time.monotonic()
 
     def end(self, status: ExecutionStatus) -> None:
         """Take note of how it ended, and tell those that wait."""

@@ -320,21 +320,23 @@ class Run:
             invocation.end(ExecutionStatus.FAILED)
 
     def _work(self, invocation: Invocation) -> None:
-        """Run a submitted step, or say why it is not run."""
-        missing = self._missing(invocation)
-        if missing is not None:
-            self._skip(invocation, missing)
-        elif self.failures.is_stopping:
-            self._leave_out(invocation)
-        else:
-            self._perform(invocation)
+        """Run a submitted step when there is room for it, or say why it is not run."""
+        with invocation.room:
+            if invocation.engine is not None:
+                invocation.room.enter_context(invocation.engine.slot())
+            missing = self._missing(invocation)
+            if missing is not None:
+                self._skip(invocation, missing)
+            elif self.failures.is_stopping:
+                self._leave_out(invocation)
+            else:
+                self._perform(invocation)
 
     # --- running ---
 
     def _perform(self, invocation: Invocation) -> None:
         """Run a step, or take outputs of an earlier run; whatever it raises is in the invocation."""
         status = ExecutionStatus.FAILED
-        invocation.began = time.monotonic()
         try:
             status = self._performer.perform(invocation)
         except BaseException as error:
@@ -456,7 +458,7 @@ class Run:
         return True
 
     def _what_runs(self) -> str:
-        return ", ".join(each.key for each in self.calls if not each.is_over and each.began is not None) or "no step"
+        return ", ".join(each.key for each in self.calls if not each.is_over and each.began is not None)
 
     def _abandon(self) -> None:
         """Record those that have not ended as stopped: nobody waits for them."""

@@ -212,7 +212,10 @@ def test_an_interrupt_while_the_processes_are_ended_leaves_a_failed_run(monkeypa
     def one() -> int:
         return 1
 
+    close = executors.Processes.close
+
     def interrupted(self, *, wait=True):
+        close(self, wait=wait)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(executors.Processes, "close", interrupted)

@@ -54,7 +54,7 @@ def list_experiments(
     for row in rows:
         if row["status"] == "running" and opened[row["slug"]].stale:
             row["status"] = "stale"
-    if not (as_json or as_csv or as_md) and all(_is_told(row["name"], row["slug"]) for row in rows):
+    if shape.is_for_people and all(_is_told(row["name"], row["slug"]) for row in rows):
         shape = attrs.evolve(shape, drop=[*(shape.drop or ()), "name"])
     columns = [name for name in table.columns if name in _ALWAYS or any(row[name] not in (None, []) for row in rows)]
     more = f"{len(rows)} of {total}: -n 0 shows all" if len(rows) < total else ""
@@ -105,7 +105,7 @@ def show(
     fields["artifacts"] = {each.name: _told_of(each) for each in experiment.artifacts}
     fields["steps"] = {step.step_name or step.unique_id: _state(step) for step in experiment.steps}
     show_record(data | {"stale": experiment.stale}, shape, fields)
-    if data.get("error") and not (as_json or as_csv or as_md):
+    if data.get("error") and shape.is_for_people:
         say(f"\n{data['error'].rstrip()}")
 
 
@@ -137,7 +137,7 @@ def _show_step(step: Any, shape: given.Shape) -> None:
     }
     whole = fields | {"attempts": step.attempts, "error": step.error, "logs": step.logs}
     show_record(whole, shape, {name: value for name, value in fields.items() if value is not None})
-    if shape.json or shape.csv or shape.md:
+    if not shape.is_for_people:
         return
     for heading, text in (("attempts", _attempts(step)), ("error", step.error), ("printed", step.logs)):
         if text:
@@ -207,7 +207,7 @@ def history(
     points = experiment.history(metric, rank=rank)
     if not points.step:
         raise Failure(f"{experiment.slug} has no points of {metric!r} of rank {rank}", NOT_THERE)
-    if as_json or as_csv or as_md:
+    if not shape.is_for_people:
         columns = zip(points.step, points.time, points.value, points.rank, strict=True)
         show_rows([dict(zip(("step", "time", "value", "rank"), each, strict=True)) for each in columns], shape)
         return

@@ -84,6 +84,11 @@ class Shape:
         if len(given) > 1:
             raise Failure(f"{' and '.join(given)} go not together", USAGE)
 
+    @property
+    def is_for_people(self) -> bool:
+        """Whether it is none that other programs read."""
+        return not (self.json or self.csv or self.md)
+
 
 def open_project(path: str | None, mode: str = "r") -> "Project":
     """Open a project that is there; with none given that of the working folder.
@@ -221,10 +226,26 @@ def version_of(repository: "Repository", selector: str) -> tuple[str, int]:
         When there is no such version.
     """
     name, version, match = (selector, None, "exact") if selector in repository else parts(selector)
-    if name not in repository:
-        known = ", ".join(sorted({artifact.name for artifact in repository.artifacts})) or "none"
-        raise Failure(f"no artifact {name!r} in {repository.fpath}; known: {known}", NOT_THERE)
+    check_artifact(repository, name)
     return name, int(repository.get_artifact_metadata(name, version=version, match=match)["version"])
+
+
+def artifacts_in(repository: "Repository") -> list[str]:
+    """Return the names of the artifacts of a repository, in order."""
+    return sorted({artifact.name for artifact in repository.artifacts})
+
+
+def check_artifact(repository: "Repository", name: str) -> None:
+    """Refuse the name of an artifact that is not there.
+
+    Raises
+    ------
+    Failure
+        Which says what is there.
+    """
+    if name not in repository:
+        known = ", ".join(artifacts_in(repository)) or "none"
+        raise Failure(f"no artifact {name!r} in {repository.fpath}; known: {known}", NOT_THERE)
 
 
 def parts(selector: str) -> tuple[str, int | str | None, str]:

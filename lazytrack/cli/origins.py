@@ -34,7 +34,7 @@ def env(
     first = given.experiment_of(opened, what)
     if other is not None:
         found = env_diff(first, given.experiment_of(opened, other))
-        if as_json or as_csv or as_md:
+        if not shape.is_for_people:
             show_record(attrs.asdict(found), shape)
         else:
             say(str(found))

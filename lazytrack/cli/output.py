@@ -4,6 +4,7 @@ import csv
 import fnmatch
 import io
 import json
+import operator
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Any
 from lazytrack import codec, naming
 from lazytrack.cli.failing import USAGE, Failure, printable
 from lazytrack.cli.given import Shape
-from lazytrack.tracking.where import order
+from lazytrack.tracking.where import in_order
 
 Row = dict[str, Any]
 _STYLES = {"completed": "green", "failed": "red", "running": "cyan", "stopped": "yellow", "cached": "blue"}
@@ -87,14 +88,8 @@ def sorted_rows(rows: list[Row], by: Sequence[str] | None, *, descending: bool) 
         column = name if name in columns else next((c for c in columns if c.partition(".")[2] == name), None)
         if rows and column is None:
             raise Failure(f"no column {name!r} to sort by; known: {', '.join(columns)}", USAGE)
-        there = [row for row in rows if _is_there(row.get(str(column)))]
-        there.sort(key=lambda row: order(row[str(column)]), reverse=descending)
-        rows = [*there, *(row for row in rows if not _is_there(row.get(str(column))))]
+        rows = in_order(rows, operator.methodcaller("get", column), descending=descending)
     return rows
-
-
-def _is_there(value: Any) -> bool:
-    return value is not None and value == value  # noqa: PLR0124  (NaN is not itself)
 
 
 def show_record(fields: Mapping[str, Any], shape: Shape, shown: Mapping[str, Any] | None = None) -> None:

@@ -1,15 +1,12 @@
 """Commands on repositories of artifacts: repo, promote, alias, release, expire."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import NOT_THERE, USAGE, Failure
 from lazytrack.cli.output import Row, note, say, show_record, show_rows
-
-if TYPE_CHECKING:
-    from lazytrack.repository import Repository
 
 app = typer.Typer(rich_markup_mode=None)
 repo = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -31,7 +28,7 @@ def list_artifacts(
     """List the artifacts of a repository, with their newest versions and aliases."""
     opened = given.open_repository(repository)
     rows: list[Row] = []
-    for name in _names(opened):
+    for name in given.artifacts_in(opened):
         newest = opened.versions(name)[-1]
         rows.append(
             {
@@ -119,8 +116,7 @@ def history(
 ) -> None:
     """List what became of an artifact: its promotions, and the moves of its aliases, with who, when and why."""
     opened = given.open_repository(repository)
-    if name not in opened:
-        raise KeyError(f"no artifact {name!r} in {opened.fpath}; known: {', '.join(_names(opened)) or 'none'}")
+    given.check_artifact(opened, name)
     rows = opened.history(name)
     shape = given.Shape(json=as_json, csv=as_csv, md=as_md, whole=True)
     if not (as_json or as_csv):
@@ -137,10 +133,6 @@ def _told(event: Row) -> str:
         return f"v{event['version']} promoted from {origin['record']}, {origin['field']} in {origin['project']}"
     before, after = ("nothing" if event[end] is None else f"v{event[end]}" for end in ("from", "to"))
     return f"{event['alias']} means {after}, was {before}"
-
-
-def _names(repository: "Repository") -> list[str]:
-    return sorted({artifact.name for artifact in repository.artifacts})
 
 
 app.add_typer(repo, name="repo")

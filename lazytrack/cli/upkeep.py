@@ -124,8 +124,9 @@ def gc(
     rows: list[Row] = [{"path": f.path, "size": f.size, "goes": f.goes, "reason": f.reason} for f in fates]
     done = "deleted" if found.deleted else "may go: --delete deletes them"
     told = f"{len(found.going)} files, {size(found.size)}, {done}" if found.going else "nothing can go"
-    if as_json or as_csv or as_md:
-        show_rows(rows, given.Shape(json=as_json, csv=as_csv, md=as_md))
+    shape = given.Shape(json=as_json, csv=as_csv, md=as_md)
+    if not shape.is_for_people:
+        show_rows(rows, shape)
     elif rows:
         people = [{**row, "size": size(row["size"]), "goes": "goes" if row["goes"] else "stays"} for row in rows]
         show_rows(people if every else people[:_MOST], given.Shape(whole=True))
@@ -153,9 +154,9 @@ def fsck(
     from lazytrack.maintenance.checking import Finding
 
     found = _store(project, repository, "a" if repair else "r").fsck(digests=not quick, repair=repair)
-    if as_json or as_csv or as_md:
+    shape = given.Shape(json=as_json, csv=as_csv, md=as_md)
+    if not shape.is_for_people:
         columns = [field.name for field in attrs.fields(Finding)]
-        shape = given.Shape(json=as_json, csv=as_csv, md=as_md)
         show_rows([attrs.asdict(finding) for finding in found], shape, columns=columns)
     else:
         say(str(found))

@@ -162,9 +162,11 @@ class Journal:
             # in the second listing.
             logs = [f"log/{name}" for name in self.files.names("log")]
             packs = [f"packs/{name}" for name in self.files.names("packs")]
-            self._note_foreign(logs, packs)
-            logs, packs = ([name for name in level if _may_be_ours(name)] for level in (logs, packs))
-            new = len({*logs, *packs} - self._seen)
+            listed = {*logs, *packs}
+            strays = {name for name in listed if not name.endswith(".json")}
+            self._note_foreign(strays, listed)
+            logs, packs = ([name for name in level if name not in strays] for level in (logs, packs))
+            new = len(listed - strays - self._seen)
             with _without_gc, Progress(f"reading {self.files.url}", files=new) as progress:
                 vanished = self._read(logs, packs, progress)
             for name in vanished & gone:
@@ -176,10 +178,9 @@ class Journal:
             gone |= vanished
         raise OSError(f"{self.files.url} changes faster than it can be read: {min(vanished)} vanished")
 
-    def _note_foreign(self, logs: list[str], packs: list[str]) -> None:
+    def _note_foreign(self, strays: set[str], listed: set[str]) -> None:
         """Take note of files that others have put here, and that those are gone which were moved away."""
-        strays = {name for name in (*logs, *packs) if not _may_be_ours(name)}
-        for name in self.foreign.difference(logs, packs):
+        for name in self.foreign - listed:
             self.foreign.discard(name)
             self.problems.pop(name, None)
         self.foreign |= strays
@@ -240,10 +241,6 @@ class Journal:
             Merge all files into one, whatever their number, level and size.
         """
         return self._packer.pack(everything=everything)
-
-
-def _may_be_ours(name: str) -> bool:
-    return name.endswith(".json")
 
 
 def _by_level(packs: list[str]) -> list[list[str]]:

@@ -110,13 +110,13 @@ class Drawn:
     def to_mermaid(self) -> str:
         """Return the graph in the language of Mermaid, which GitHub and many editors draw."""
         numbers = {node.id: f"n{number}" for number, node in enumerate(self.nodes)}
-        lines = ["flowchart TD"]
-        for box in self._boxes():
+        lines, boxes = ["flowchart TD"], self._boxes()
+        for box in boxes:
             told = "<br>".join(_for_mermaid(line) for line in box.lines)
             shape = f'(["{told}"])' if box.is_round else f'["{told}"]'
             lines.append(f"    {numbers[box.id]}{shape}:::{box.style}")
         lines += [f"    {numbers[edge.source]} --> {numbers[edge.target]}" for edge in self.edges]
-        used = dict.fromkeys(box.style for box in self._boxes())
+        used = dict.fromkeys(box.style for box in boxes)
         lines += [f"    classDef {s} fill:{_COLOURS.get(s, _PLAIN)},stroke:#666666,color:#000000" for s in used]
         return "\n".join(lines) + "\n"
 

@@ -127,9 +127,8 @@ class Sender:
 
     def program(self, step: "BaseStep", configuration: "StepConfiguration") -> bytes:
         """Pack a step as it is now, by value where its code cannot be imported: it may stand in a notebook."""
-        state = {name: value for name, value in vars(step).items() if name not in _STAYS_HERE}
         classes = _classes_of_the_script() if step._code.__module__ == "__main__" else b""
-        return self._packed((type(step), state, configuration, _file_of(step), classes))
+        return self._packed((type(step), _state_of(step), configuration, _file_of(step), classes))
 
     def _packed(self, what: Any) -> bytes:
         buffer = io.BytesIO()
@@ -170,6 +169,10 @@ _STAYS_HERE = {"_source", "source_code", "__wrapped__"}
 _OF_A_CALL = [field.name for field in attrs.fields(Task) if field.name not in {"step", "configuration", "owner"}]
 
 
+def _state_of(step: "BaseStep") -> dict[str, Any]:
+    return {name: value for name, value in vars(step).items() if name not in _STAYS_HERE}
+
+
 @functools.cache
 def _pickler() -> Any:
     import cloudpickle  # noqa: PLC0415  (as above)
@@ -185,8 +188,7 @@ def _pickler() -> Any:
             if isinstance(obj, Owner) and obj.location == self._location:
                 return _owner_here, ()
             if isinstance(obj, BaseStep) and obj._code.__module__ == "__main__":  # there it has another meaning
-                state = {name: value for name, value in vars(obj).items() if name not in _STAYS_HERE}
-                return _step_of, (type(obj), state)
+                return _step_of, (type(obj), _state_of(obj))
             return super().reducer_override(obj)
 
     return Pickler
@@ -327,21 +329,30 @@ def run_parcel(content: bytes, _ticket: str = "") -> bytes:
     _ticket
         Tells it from others to an engine that takes for one what looks alike.
     """
-    variables = pickle.loads(content)[0]
+    variables, ticket, *_ = parts = pickle.loads(content)
     if variables is None:
-        return answer(content)
+        return _answer(*parts)
     try:
         return run_alone(content, variables)
     except Exception as error:  # noqa: BLE001  (whatever it is, it is how the step went)
-        return _pack(Answer(ticket=pickle.loads(content)[1], outcome=Outcome(error=error, told=told(error))))
+        return _pack(Answer(ticket=ticket, outcome=Outcome(error=error, told=told(error))))
 
 
 def answer(content: bytes) -> bytes:
     """Run a step that was packed in this process, and return how it went."""
+    return _answer(*pickle.loads(content))
+
+
+def _answer(
+    variables: Mapping[str, str] | None,
+    ticket: str,
+    place_content: bytes,
+    program_content: bytes,
+    call_content: bytes,
+) -> bytes:
     began = time.monotonic()
     project: Project | None = None
     said: list[dict[str, Any]] = []
-    variables, ticket, place_content, program_content, call_content = pickle.loads(content)
     try:
         place = _place_in(place_content)
         _unpacking.owner = place.owner

@@ -24,7 +24,7 @@ from lazytrack.steps.record import StepRecord
 from lazytrack.steps.resuming import attempts_in, resume_key
 from lazytrack.tracking.blocks import told
 from lazytrack.tracking.experiment import Experiment
-from lazytrack.tracking.logged import STEPS
+from lazytrack.tracking.logged import MISSING, STEPS
 from lazytrack.tracking.placed import ARTIFACT, Entry, Written, write_file
 from lazytrack.tracking.project import Project
 
@@ -128,10 +128,7 @@ class Performer:
             return None
         kept = earlier.get("outputs") or {}
         for name, (named, entry) in zip(invocation.output_names, found.outputs.items(), strict=True):
-            source = ArtifactSource(
-                self.project, self.slug, entry, producer=earlier["unique_id"], data_type=kept[named].get("type")
-            )
-            invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
+            self._give(invocation, name, entry, earlier["unique_id"], kept[named].get("type"))
         invocation.is_recorded = True
         return ExecutionStatus(earlier["status"])
 
@@ -181,6 +178,19 @@ class Performer:
             self._names.add(free)
         return free
 
+    def _give(
+        self,
+        invocation: Invocation,
+        name: str,
+        entry: Entry,
+        producer: str,
+        data_type: str | None,
+        value: Any = MISSING,
+    ) -> None:
+        """Have a call have an output, which its run calls `entry`."""
+        source = ArtifactSource(self.project, self.slug, entry, producer=producer, data_type=data_type, value=value)
+        invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
+
     # --- taking outputs of an earlier run ---
 
     def _take(self, invocation: Invocation, hit: Hit, said: dict[str, Any]) -> None:
@@ -194,10 +204,7 @@ class Performer:
             mine = Entry(name=artifact, said=_entry_for(entry, hit.run, slug, artifact))
             experiment._name_file(Written(entry=mine, stored=_stored(mine, slug)))
             outputs[name] = {**kept[named], "artifact": artifact}
-            source = ArtifactSource(
-                self.project, slug, mine, producer=said["unique_id"], data_type=kept[named].get("type")
-            )
-            invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
+            self._give(invocation, name, mine, said["unique_id"], kept[named].get("type"))
         said |= {
             "status": str(ExecutionStatus.CACHED),
             "start_time": now,
@@ -236,15 +243,8 @@ class Performer:
         for name, made in outcome.outputs.items():
             experiment._name_file(made.written)
             named.append(ARTIFACT + made.written.entry.name)
-            source = ArtifactSource(
-                self.project,
-                self.slug,
-                made.written.entry,
-                producer=record._record["unique_id"],
-                data_type=made.data_type,
-                value=made.value,
-            )
-            invocation.outputs[name] = OutputArtifact(name, invocation.key, source=source, invocation=invocation)
+            producer = record._record["unique_id"]
+            self._give(invocation, name, made.written.entry, producer, made.data_type, made.value)
         fields["outputs"] = {name: made.said() for name, made in outcome.outputs.items()} or None
         record.end(status, outcome.told, **fields)
         try:

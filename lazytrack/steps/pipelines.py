@@ -1,5 +1,6 @@
 """Pipelines: functions whose body calls steps, and whose calls are recorded as runs."""
 
+import contextlib
 import functools
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -176,6 +177,8 @@ class Pipeline:
                 f"pipeline {self.name!r}: run_name {template!r} has a placeholder {unknown[0]!r}; known: "
                 f"{', '.join(known)}; substitutions add others"
             )
+        plain = _plain(values)
+        unkept = [name for name in values if name not in plain]
         return RunOptions(
             name=substituted(template, known),
             pipeline=self.name,
@@ -186,13 +189,13 @@ class Pipeline:
                 "execution_mode": str(configuration.execution_mode or ExecutionMode.STOP_ON_FAILURE),
                 **({} if configuration.enable_cache is None else {"enable_cache": configuration.enable_cache}),
                 "config": config_said(configuration.defaults),
-                **({UNKEPT: unkept} if (unkept := _unkept(values)) else {}),
+                **({UNKEPT: unkept} if unkept else {}),
             },
             defaults=configuration.defaults,
             overrides=configuration.steps or {},
             enable_cache=configuration.enable_cache,
             mode=configuration.execution_mode or ExecutionMode.STOP_ON_FAILURE,
-            parameters=_loggable(values),
+            parameters={name: plain[name] if name in plain else show(value) for name, value in values.items()},
             tags=configuration.tags or (),
             substitutions=parts,
             executor=configuration.executor,
@@ -200,20 +203,12 @@ class Pipeline:
         )
 
 
-def _loggable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a pipeline that JSON can hold, and of the others what they are."""
-    unkept = _unkept(values)
-    return {name: show(value) if name in unkept else codec.plain(value, name) for name, value in values.items()}
-
-
-def _unkept(values: Mapping[str, Any]) -> list[str]:
-    """Return the names of the arguments that JSON cannot hold."""
-    found = []
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a pipeline that JSON can hold."""
+    found = {}
     for name, value in values.items():
-        try:
-            codec.plain(value, name)
-        except (TypeError, ValueError):
-            found.append(name)
+        with contextlib.suppress(TypeError, ValueError):
+            found[name] = codec.plain(value, name)
     return found
 
 

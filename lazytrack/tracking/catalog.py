@@ -16,7 +16,7 @@ from lazytrack.tracking.logged import artifact_file
 from lazytrack.tracking.owned import Shown
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.table import FIRST, Table, row_of, row_of_record
-from lazytrack.tracking.where import Look, Where, looker, order
+from lazytrack.tracking.where import Look, Where, in_order, looker
 
 
 def _renamed(look: Look, names: Mapping[str, str]) -> Look:
@@ -126,11 +126,9 @@ class Catalog(Owner):
         if expression is not None:
             whole = {field: self._column_of(field) for field in expression.fields}
             slugs = [slug for slug in slugs if expression(_renamed(self._look(slug), whole))]
-        sort = None if sort is None else self._column_of(sort)
         if sort is not None:
-            values = {slug: value for slug in slugs if (value := self._look(slug)(sort)) is not None and value == value}  # noqa: PLR0124  (NaN is not)
-            there = sorted(values, key=lambda slug: order(values[slug]), reverse=descending)
-            slugs = [*there, *(slug for slug in slugs if slug not in values)]
+            column = self._column_of(sort)
+            slugs = in_order(slugs, lambda slug: self._look(slug)(column), descending=descending)
         elif descending:
             slugs = slugs[::-1]
         return Table([self._row(slug) for slug in slugs[:limit]])

@@ -6,12 +6,13 @@ They are Python's, read by its parser and worked out here: nothing but compariso
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from lazytrack import codec
 
+_Item = TypeVar("_Item")
 Look = Callable[[str], Any]
 """Returns the value of a field, such as ``metrics.auc``; None where there is none."""
 
@@ -169,6 +170,21 @@ def looker(record: Mapping[str, Any]) -> Look:
         return looker(inner)(name) if name and isinstance(inner, Mapping) else None
 
     return look
+
+
+def in_order(items: Iterable[_Item], value_of: Callable[[_Item], Any], *, descending: bool) -> list[_Item]:
+    """Return items sorted by what they have, see `order`.
+
+    Those that have nothing, or NaN, are last, in the order that they had.
+    """
+    values = [(value_of(item), item) for item in items]
+    there = [pair for pair in values if _is_there(pair[0])]
+    there.sort(key=lambda pair: order(pair[0]), reverse=descending)
+    return [item for _, item in (*there, *(pair for pair in values if not _is_there(pair[0])))]
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None and value == value  # noqa: PLR0124  (NaN is not itself)
 
 
 def order(value: Any) -> tuple[int, Any]:

@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from processes import processes_with, until
 
 from lazytrack import Project, current_experiment, naming, pipeline, step
 from lazytrack.errors import PipelineRunError, StepInterfaceError
@@ -55,27 +55,6 @@ def program(tmp_path, executor, options=""):
 
 def lines(path):
     return path.read_text().splitlines() if path.exists() else []
-
-
-def processes_with(text):
-    """Return the ids of processes whose environment or command has a text in it."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                said = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
-            except OSError:
-                continue
-            if text.encode() in said:
-                found.append(int(folder.name))
-    return found
-
-
-def until(holds, seconds=60):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("options", ["", "(enable_cache=False)"])

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from processes import processes_with, until
 
 from lazytrack import Project, StepRetryConfig, current_experiment, naming, pipeline, step
 from lazytrack.errors import PipelineRunError, StepInterfaceError, WorkerLost
@@ -31,27 +32,6 @@ def project(tmp_path):
 
 def statuses(run):
     return {made.name: str(made.status) for made in run.steps}
-
-
-def until(holds, seconds=60):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.02)
-
-
-def marked(mark):
-    """Return the ids of the processes that have a mark in their environment, and theirs."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                environment = (folder / "environ").read_bytes()
-            except OSError:
-                continue
-            if mark.encode() in environment:
-                found.append(int(folder.name))
-    return found
 
 
 # --- which executor ---
@@ -482,7 +462,7 @@ def test_after_an_interrupt_from_a_terminal_nothing_is_left_running(tmp_path, ex
     process.wait(60)
     os.close(ours)
     assert "KeyboardInterrupt" in shown
-    until(lambda: marked(mark) == [])
+    until(lambda: processes_with(mark) == [])
     with Project(tmp_path / "runs"):
         run = get_run("long")
         assert run.status == "failed"
@@ -502,7 +482,7 @@ def test_after_the_program_was_killed_nothing_is_left_running(tmp_path, how):
     until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)
     process.send_signal(how)
     process.wait()
-    until(lambda: marked(mark) == [])
+    until(lambda: processes_with(mark) == [])
 
 
 def test_an_interrupt_in_a_step_that_runs_inline_ends_the_run():

@@ -3,7 +3,14 @@
 import importlib
 from typing import Any
 
-_EXTRAS = {"PIL": "image", "distributed": "dask", "psutil": "system", "pyarrow": "pandas", "pynvml": "system"}
+_EXTRAS = {
+    "PIL": "image",
+    "distributed": "dask",
+    "psutil": "system",
+    "pyarrow": "pandas",
+    "pynvml": "system",
+    "yaml": "mlflow",
+}
 """Of those that are not called as their extra is."""
 
 

@@ -109,6 +109,21 @@ class LogicalClock:
         self._lock = threading.Lock()
 
 
+def logical(time: datetime, tail: str) -> str:
+    """Return the logical time of something that happened elsewhere, whose eight last characters are `tail`.
+
+    It is never later than now: whoever changes here what came from there is later.
+    """
+    there = min(max(time, _EPOCH), now())
+    return f"{there:%Y%m%dT%H%M%S}.{there.microsecond:06d}Z-{tail}"
+
+
+def tail_of(*said: str) -> str:
+    """Return eight characters for a name that is always the same for the same."""
+    bits = int.from_bytes(hashlib.sha256("\0".join(said).encode("utf-8", "surrogatepass")).digest())
+    return "".join(ALPHABET[bits >> 5 * place & 31] for place in range(8))
+
+
 _clocks: dict[str, LogicalClock] = {}
 
 
@@ -187,9 +202,9 @@ def slug(name: str, fallback: str) -> str:
     return slugify(name, max_length=SLUG_LENGTH, word_boundary=True) or fallback
 
 
-def record_slug(short_slug: str, created_at: datetime) -> str:
-    """Return a record's name: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``."""
-    return f"{short_slug}-{stamp(created_at)}-{unique(8)}"
+def record_slug(short_slug: str, created_at: datetime, tail: str | None = None) -> str:
+    """Return a record's name: ``<short slug>-<YYYYMMDDHHMMSS>-<8 random characters>``, or others that are given."""
+    return f"{short_slug}-{stamp(created_at)}-{tail or unique(8)}"
 
 
 def step_id(class_name: str, version: str | None, cache_key: str | None) -> str:

@@ -259,7 +259,7 @@ class Blobs:
         UnsafePathError
             When the record points out of the store.
         """
-        check_path(stored.path, ARTIFACTS)
+        check_path(stored.path, stored.folder)
         for is_last in (False, True):
             with Progress("loading " + what.removeprefix("artifact ").strip("'"), size=stored.size) as progress:
                 raw = self.open(stored.path, what, told=progress.add_bytes)

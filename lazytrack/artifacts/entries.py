@@ -43,6 +43,33 @@ def to_entry(artifact: Artifact, stored: StoredFile) -> dict[str, Any]:
         signature=stored.signature,
         parts=stored.parts,
     )
+    return _plain(entry)
+
+
+def entry_of(handler: str, stored: StoredFile, *, fname: str, created_at: datetime, **said: Any) -> dict[str, Any]:
+    """Return what a record keeps of an artifact that no handler has written here, as strict JSON.
+
+    Parameters
+    ----------
+    handler
+        The alias of what can read it, installed here or not.
+    said
+        ``version``, ``expiry`` and ``environment``, where they are known.
+    """
+    entry = _Entry(
+        handler=handler,
+        fname=fname,
+        created_at=created_at,
+        path=stored.path,
+        sha256=stored.sha256,
+        size=stored.size,
+        parts=stored.parts,
+        **({"version": 0} | said),
+    )
+    return _plain(entry)
+
+
+def _plain(entry: _Entry) -> dict[str, Any]:
     return {key: value for key, value in codec.converter.unstructure(entry).items() if value not in (None, {})}
 
 

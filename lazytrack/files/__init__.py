@@ -24,6 +24,7 @@ __all__ = [
     "fetched_once",
     "is_of_the_file",
     "join",
+    "local_copy",
     "open_files",
     "open_private",
     "protocol",
@@ -48,6 +49,7 @@ _PORTABLE = (_REMOTE, "PortableFiles")
 _EXTRAS = {"S3Files": "s3", "GCSFiles": "gcs", "AzureFiles": "azure", "SFTPFiles": "sftp", "ReadFiles": "http"}
 _CACHES = {"blockcache", "cached", "filecache", "simplecache"}
 """Filesystems in front of others, which may show what was there before."""
+_ARCHIVE = ".zip"
 _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _CUT = re.compile(r"([A-Za-z][A-Za-z0-9]+):/(?!/)")
@@ -61,7 +63,7 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
     Parameters
     ----------
     url
-        A local path, or ``protocol://path``.
+        A local path, or ``protocol://path``; of a zip archive, which is only read, too.
     options
         What fsspec's filesystem of that protocol takes.
 
@@ -77,6 +79,8 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
     path = os.fspath(url)
     _refuse_cut(path)
     scheme, rest = _protocol(path)
+    if path.endswith(_ARCHIVE) and scheme != "zip" and not (scheme in _LOCAL and os.path.isdir(rest)):
+        return _adapter("zip")("", protocol="zip", fo=local_copy(path, **options))
     given = _PROTOCOL.match(path)
     if scheme in _CACHES or (given and (given[0].endswith("::") or ("::" in rest and scheme not in _LOCAL))):
         raise ValueError(f"cannot keep a store at the chained URL {path!r}: give that of the storage itself")
@@ -97,6 +101,30 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         raise ModuleNotFoundError(f"a store at {path!r} needs {how} ({error})") from error
     except TypeError as error:
         raise TypeError(f"{error} for a store at {path!r}") from error
+
+
+def local_copy(url: str, **options: Any) -> str:
+    """Return the local path of a file; one that is elsewhere comes over whole, to be removed when the process ends.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is elsewhere, and not there.
+    """
+    scheme, path = _protocol(url)
+    if scheme in _LOCAL:
+        return os.path.abspath(path)
+    import atexit  # noqa: PLC0415  (few files are asked for so)
+    import shutil  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
+    folder, name = split(url)
+    here = tempfile.mkdtemp(prefix="lazytrack-")
+    atexit.register(shutil.rmtree, here, ignore_errors=True)
+    copy = os.path.join(here, name)
+    with open_files(folder, **options).open_read(name) as file, open(copy, "xb") as target:
+        shutil.copyfileobj(file, target)
+    return copy
 
 
 def _is_known_to_fsspec(scheme: str) -> bool:

@@ -29,11 +29,14 @@ class Stat:
         Seconds since 1970 on the storage's own clock; compare it only with another one of the same storage.
     etag
         What the storage calls this content, where it says so.
+    is_link
+        Whether it is a link to something else; `Files.walk` does not follow it.
     """
 
     size: int
     modified: float
     etag: str | None = None
+    is_link: bool = False
 
 
 class Upload(io.RawIOBase):

@@ -185,7 +185,8 @@ class LocalFiles(Files):
 def _stat(found: os.stat_result) -> Stat:
     # A file gets its content before it gets its name. What counts is since when it can be seen, and a rename changes
     # the time of the inode; where it does not, the time of the content has to do.
-    return Stat(size=found.st_size, modified=max(found.st_mtime, found.st_ctime))
+    modified = max(found.st_mtime, found.st_ctime)
+    return Stat(size=found.st_size, modified=modified, is_link=stat.S_ISLNK(found.st_mode))
 
 
 def _open_regular(path: str, flags: int) -> int:

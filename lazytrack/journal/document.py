@@ -1,7 +1,8 @@
 """The one shape of every JSON file in a store: heads, log files, packs and exports; how it is read and checked."""
 
+import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -39,6 +40,8 @@ class Document:
         The sound ones.
     problem
         Why the file is damaged; None where it is sound.
+    files
+        Of an export, as it spells them; see `files_in`.
     packable
         Whether a packer that knows this version's rules may copy the file's patches and replace it.
     """
@@ -49,6 +52,7 @@ class Document:
     replaces: frozenset[str] = frozenset()
     patches: Sequence[Patch] = ()
     problem: str | None = None
+    files: Any = attrs.Factory(dict)
     packable: bool = True
 
 
@@ -60,6 +64,53 @@ def compose(kind: str, *, id: str, patches: Sequence[Patch] = (), replaces: Iter
     if patches:
         document["patches"] = patches
     return codec.dumps(document)
+
+
+def compose_export(*, id: str, created_at: str, patches: Sequence[Patch], files: Mapping[str, bytes]) -> bytes:
+    """Write a whole project as one document.
+
+    Parameters
+    ----------
+    files
+        Content by path in the store. What is text stays text, as which it can be read here.
+    """
+    document: dict[str, Any] = {"format": FORMAT, "kind": "export", "id": id, "created_at": created_at}
+    document["patches"] = patches
+    if files:
+        document["files"] = {path: _spelled(content) for path, content in files.items()}
+    return codec.dumps(document)
+
+
+def _spelled(content: bytes) -> str | dict[str, str]:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode("ascii")}
+
+
+def files_in(held: Any) -> dict[str, bytes]:
+    """Return the content of the files that an export spells, by path.
+
+    Raises
+    ------
+    ValueError
+        When they are spelled in no way that is known.
+    """
+    if not isinstance(held, dict):
+        raise ValueError("has files that are no object")  # noqa: TRY004  (a file's content, not an argument)
+    files = {}
+    for path, spelled in held.items():
+        match spelled:
+            case str():
+                files[path] = spelled.encode()
+            case {"base64": str(text)}:
+                try:
+                    files[path] = base64.b64decode(text, validate=True)
+                except ValueError as error:
+                    raise ValueError(f"has a file {path[:200]!r} that is no base64: {error}") from error
+            case _:
+                raise ValueError(f"has a file {path[:200]!r} that is neither text nor base64")
+    return files
 
 
 def parse(data: bytes) -> Document:
@@ -87,6 +138,7 @@ def parse(data: bytes) -> Document:
         replaces=frozenset() if problem else frozenset(replaces),
         patches=sound,
         problem=problem,
+        files=content.get("files", {}),
         packable=problem is None and content.keys() <= _KEYS,
     )
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -26,13 +26,14 @@ class Head:
         ``project``, ``repository``, or ``export``: a whole project in one file.
     id
         Drawn when the store was made; nothing depends on it.
-    patches
-        An export's; a head has none.
+    patches, files
+        An export's: all that the project's records say, and the content of its files by path; a head has none.
     """
 
     kind: str
     id: str
     patches: Sequence[Patch] = ()
+    files: Mapping[str, bytes] = attrs.Factory(dict)
 
 
 def head_path(fpath: str | os.PathLike[str], *, kind: str) -> str:
@@ -73,9 +74,17 @@ def read_head(files: Files, name: str, *, kind: str) -> Head | None:
     parsed = document.parse(data)
     if parsed.problem:
         raise FormatError(f"{where} {parsed.problem}{_hint(data)}")
-    if parsed.kind not in {kind, "export"}:
-        raise FormatError(f"{where} is a lazytrack {parsed.kind}, not a {kind}")
-    return Head(kind=parsed.kind, id=parsed.id or "", patches=parsed.patches)
+    if parsed.kind == "export" and kind == "project":
+        try:
+            return Head(
+                kind="export", id=parsed.id or "", patches=parsed.patches, files=document.files_in(parsed.files)
+            )
+        except ValueError as error:
+            raise FormatError(f"{where} {error}") from error
+    if parsed.kind != kind:
+        of = " of a project" if parsed.kind == "export" else ""
+        raise FormatError(f"{where} is a lazytrack {parsed.kind}{of}, not a {kind}")
+    return Head(kind=parsed.kind, id=parsed.id or "")
 
 
 def write_head(files: Files, name: str, *, kind: str) -> Head:
@@ -107,8 +116,5 @@ def _hint(data: bytes) -> str:
     except ValueError:
         return "; lazytrack needs a path of its own"
     if isinstance(content, list):
-        return (
-            " (a JSON list, as lazyscribe writes; `lazytrack import lazyscribe SOURCE -p PROJECT`, which is "
-            "being built, is to convert it)"
-        )
+        return " (a JSON list, as lazyscribe writes; `lazytrack import lazyscribe SOURCE -p PROJECT` takes it over)"
     return "; lazytrack needs a path of its own"

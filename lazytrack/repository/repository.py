@@ -16,11 +16,13 @@ from lazytrack.artifacts import Artifact, Shelf, get_handler, handler_for
 from lazytrack.errors import ArtifactError, ArtifactLogError, SaveError, UnsafePathError, VersionNotFoundError, reason
 from lazytrack.repository.catalog import listed
 from lazytrack.repository.copying import save_copies
+from lazytrack.repository.importing import take_over
 from lazytrack.repository.saving import save
 from lazytrack.repository.upkeep import Upkeep
 from lazytrack.repository.versions import Move, Origin, Promotion, check_alias, record_of
 
 if TYPE_CHECKING:
+    from lazytrack.exchange.foreign import Draft, Imported
     from lazytrack.files.cache import Cache
 
 _MODES = {"r": "read only", "w": "start empty: what is stored is deleted at the first save", "w+": "add and edit"}
@@ -170,6 +172,21 @@ class Repository(Upkeep):
                 return self._take_over(artifact, Promotion(origin, None)).version
             with source.at_hand() as there:
                 return self._copy_over(artifact, Promotion(origin, there)).version
+
+    def take_over(self, drafts: "Iterable[Draft]", report: "Imported") -> None:
+        """Take over versions of artifacts that another tracker has kept; see `Project.import_from`.
+
+        Raises
+        ------
+        ReadOnlyError
+            In mode ``r``.
+        SaveError
+            When something cannot be written.
+        """
+        if not report.dry_run:
+            self._check_writable("import into it")
+        with self._lock:
+            take_over(self, drafts, report)
 
     def _take_over(self, artifact: Artifact, promotion: Promotion) -> Artifact:
         """Make an artifact of an experiment the next version of its name, which is not saved yet."""

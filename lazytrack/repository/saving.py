@@ -44,6 +44,32 @@ def save(repository: "Repository", *, only: Artifact | None = None) -> None:
     _Save(repository, only).run()
 
 
+def make_sure_of_claims(repository: "Repository") -> None:
+    """Claim the head again, which must be refused: otherwise two writers could be given one number.
+
+    Raises
+    ------
+    SaveError
+        When it is not: then no version can be numbered there.
+    """
+    if repository._claims_hold:
+        return
+    files, name = repository._files, repository._head_name
+    if not files.can_claim:
+        raise SaveError(
+            f"no versions can be numbered at {files.url}: nothing there makes sure that one number is given once. "
+            "A project needs no numbers; a repository can be on another storage"
+        )
+    before = files.read(name)
+    if files.claim(name, compose("repository", id=naming.unique(16), created_at=naming.iso(naming.now()))):
+        files.create(name, before)
+        raise SaveError(
+            f"{files.url} grants names that are taken, so two writers could be given one number: a repository "
+            "cannot be there, a project can"
+        )
+    repository._claims_hold = True
+
+
 @attrs.define(eq=False)
 class _Save:
     """What one save has done so far."""
@@ -63,7 +89,7 @@ class _Save:
             unsaved = [artifact for versions in repository._new.values() for _, artifact in sorted(versions.items())]
             new = unsaved if self.only is None else [self.only]
             if new:
-                self._make_sure_of_claims()
+                make_sure_of_claims(repository)
                 self._write(new)
             patches = self._patches()
             if patches:
@@ -74,26 +100,6 @@ class _Save:
         self._settle()
 
     # --- versions ---
-
-    def _make_sure_of_claims(self) -> None:
-        """Claim the head again, which must be refused: otherwise two writers could be given one number."""
-        repository = self.repository
-        if repository._claims_hold:
-            return
-        files, name = repository._files, repository._head_name
-        if not files.can_claim:
-            raise SaveError(
-                f"no versions can be numbered at {files.url}: nothing there makes sure that one number is given once. "
-                "A project needs no numbers; a repository can be on another storage"
-            )
-        before = files.read(name)
-        if files.claim(name, compose("repository", id=naming.unique(16), created_at=naming.iso(naming.now()))):
-            files.create(name, before)
-            raise SaveError(
-                f"{files.url} grants names that are taken, so two writers could be given one number: a repository "
-                "cannot be there, a project can"
-            )
-        repository._claims_hold = True
 
     def _write(self, new: list[Artifact]) -> None:
         repository = self.repository

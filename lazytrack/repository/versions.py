@@ -40,9 +40,9 @@ def claim_of(name: str, version: int) -> str:
     return f"claims/{record_of(name, version)}.json"
 
 
-def claim_content() -> bytes:
+def claim_content(id: str | None = None) -> bytes:
     """Return what to write to such a file, so that a writer whose answer was lost can tell whether it is its own."""
-    return compose("claim", id=naming.unique(16), created_at=naming.iso(naming.now()))
+    return compose("claim", id=id or naming.unique(16), created_at=naming.iso(naming.now()))
 
 
 def aliases_of(name: str) -> str:

@@ -49,6 +49,8 @@ class Catalog(Owner):
         """Each is told of the records of which something was read."""
         self._make_locks()
         if head is not None and head.kind == "export":
+            self._held = dict(head.files)
+            self._stand_at(self.dir, self._head_name)
             self._journal.absorb(head.patches)
 
     def _make_locks(self) -> None:

@@ -63,7 +63,7 @@ def adopt_patches(project: "Project", source: Owner, records: Iterable[str], uns
     if patches:
         # Of a source at the same place most of it is in the store. What is not comes from a merge that is not saved.
         project.refresh() if source.location == project.location else project._read_once()
-        patches = [_moved(patch, source, project) for patch in project._journal.news(patches)]
+        patches = [moved(patch, source, project) for patch in project._journal.news(patches)]
         for patch in patches:
             for field, value in patch.get("set", {}).items():
                 for file in files_of(field, value, patch["record"]):
@@ -111,7 +111,7 @@ def _writable(patches: Iterable[Patch]) -> list[Patch]:
     return result
 
 
-def _moved(patch: Patch, source: Owner, project: "Project") -> Patch:
+def moved(patch: Patch, source: Owner, project: Owner) -> Patch:
     """Return a patch with its dependencies as they are seen from `project`."""
     changes = patch.get("set", {})
     there = {f: rebase(v, source, project) for f, v in changes.items() if f.startswith(FIELD) and isinstance(v, str)}

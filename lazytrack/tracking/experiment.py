@@ -143,6 +143,15 @@ class Experiment(Running):
         self._scalars["notes"] = None if value is None else codec.text(value, "notes")
 
     @property
+    def imported(self) -> dict[str, Any] | None:
+        """Where it was imported from: the tracker (``from``), its ``id`` there, and what else that said of it.
+
+        None of an experiment that was logged here.
+        """
+        found = self._scalars.get("imported")
+        return dict(found) if isinstance(found, dict) else None
+
+    @property
     def parent(self) -> "Experiment | None":
         """The experiment it is a part of; None where there is none, or it is not in this project."""
         slug = self._text("parent")

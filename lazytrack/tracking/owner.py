@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, StoredFile
 from lazytrack.artifacts.blobs import ARTIFACTS
-from lazytrack.files import cached, open_files, protocol, split
+from lazytrack.files import Files, cached, open_files, protocol, split
+from lazytrack.files.held import Content, HeldFiles
 from lazytrack.journal import Journal, Patch, head_path
 from lazytrack.journal.condemned import is_condemned
 from lazytrack.provenance import kept
@@ -55,12 +56,20 @@ class Owner:
         self._cache = cache
         self._until: float = math.inf
         """The last time that counts, in microseconds since 1970."""
+        self._held: dict[str, Content] | None = None
+        """The files of the store, by path, where they are in no folder."""
         self._stand_at(*split(self.fpath))
 
     def _stand_at(self, folder: str, head_name: str) -> None:
         self.dir, self._head_name = folder, head_name
         self._files = open_files(self.dir, **self.storage_options)
-        inside = cached(self._files.below(self._head_name.removesuffix(".json")), self._cache, _NEVER_CHANGE)
+        if self._held is None:
+            below = self._files.below(self._head_name.removesuffix(".json"))
+            self._stand_on(cached(below, self._cache, _NEVER_CHANGE))
+        else:
+            self._stand_on(HeldFiles(self.location, self._held))
+
+    def _stand_on(self, inside: Files) -> None:
         self.folder = inside.url
         """The folder of everything but the head."""
         self._journal = Journal(inside, until=self._until)
@@ -86,10 +95,16 @@ class Owner:
         """The absolute path or URL of the project's head."""
         return f"{self.dir}/{self._head_name}"
 
-    def options_for(self, path: str) -> dict[str, Any]:
-        """Return the storage options, where `path` is on the filesystem that they are for."""
+    def options_for(self, path: str, *, cache: bool = True) -> dict[str, Any]:
+        """Return the storage options, where `path` is on the filesystem that they are for.
+
+        Parameters
+        ----------
+        cache
+            Whether they are for a project, which is cached as this one is.
+        """
         options = self.storage_options if protocol(path) == protocol(self.dir) else {}
-        return {"cache": self._cache, **options}
+        return {"cache": self._cache, **options} if cache else options
 
     @property
     def fs(self) -> Any:
@@ -106,13 +121,20 @@ class Owner:
             "place": (self.dir, self._head_name),
             "elsewhere": dict(self._elsewhere),
             "until": self._until,
+            "held": self._held,
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.fpath, self.author, self.storage_options = state["fpath"], state["author"], state["storage_options"]
-        self._cache, self._until = state["cache"], state["until"]
+        self._cache, self._until, self._held = state["cache"], state["until"], state["held"]
         self._stand_at(*state["place"])
         self._elsewhere = dict(state["elsewhere"])
+
+    def _holding(self, held: dict[str, Content]) -> "Owner":
+        """Return an owner at the same place that has these files, by path, and nothing else."""
+        place = Owner.__new__(Owner)
+        place.__setstate__(Owner.__getstate__(self) | {"held": held, "elsewhere": {}})
+        return place
 
     def _place(self, files: Iterable[StoredFile] = ()) -> "Owner":
         """Return an owner at the same place that knows where `files` are, and nothing else."""

@@ -14,13 +14,13 @@ from lazytrack.journal import Head, Patch, read_head
 from lazytrack.tracking import entered
 from lazytrack.tracking.changes import Changes
 from lazytrack.tracking.copies import adopt, adopt_patches
+from lazytrack.tracking.exchanged import Exchanged
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.ledger import INHERITED
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.recipe import Recipe, recipe_of
 from lazytrack.tracking.record import Record
 from lazytrack.tracking.saving import make_head, write
-from lazytrack.tracking.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from lazytrack.files.cache import Cache
@@ -37,7 +37,7 @@ _PATIENCE = 1.0
 """Seconds that a fork waits for a thread that is logging."""
 
 
-class Project(Upkeep):
+class Project(Exchanged):
     """Experiments in a folder, on any filesystem, that any number of processes may log to at once.
 
     Parameters

@@ -1,0 +1,383 @@
+"""MLflow: what its stores keep, and what becomes of it here."""
+
+import ast
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from lazytrack import naming
+from lazytrack.exchange.foreign.draft import Draft, Place, places_in
+from lazytrack.exchange.foreign.mlflow_files import FileStore
+from lazytrack.exchange.foreign.mlflow_sqlite import Database
+from lazytrack.exchange.foreign.mlflow_store import (
+    DELETED,
+    Backend,
+    Details,
+    Experiment,
+    LoggedModel,
+    Registered,
+    Run,
+    Version,
+)
+from lazytrack.files import Files, local_copy, open_files, protocol, split
+from lazytrack.series import MAX_STEP, Columns
+
+_STATUS = {"FINISHED": "completed", "FAILED": "failed", "KILLED": "stopped"}
+_PARENT, _NOTE, _NAME, _USER = "mlflow.parentRunId", "mlflow.note.content", "mlflow.runName", "mlflow.user"
+_COMMIT, _REMOTE, _BRANCH = "mlflow.source.git.commit", "mlflow.source.git.repoURL", "mlflow.source.git.branch"
+_OWN = "mlflow."
+"""What the tags begin with that MLflow sets itself."""
+_USUAL = "Default"
+"""The experiment of runs that belong to none."""
+_ROOTS: tuple[list[str], ...] = ([], ["mlruns"], ["mlartifacts"])
+"""Where artifacts are beside a store, if not in its own folder."""
+_OUTSIDE = "artifacts outside of the folder of the store: follow=True, or --follow, fetches them"
+_LONGEST_TAG = 100
+_LIVING_STAGES = {"Staging", "Production"}
+_GONE_STAGE = "Deleted_Internal"
+_VERSION_URI = re.compile(r"models:/+(?P<name>.+)/(?P<version>\d+)")
+_MODEL_URI = re.compile(r"models:/+(?P<id>m-[0-9a-z]+)")
+
+
+@attrs.define
+class Importing:
+    """One import of a store of MLflow.
+
+    Parameters
+    ----------
+    backend
+        The store.
+    follow
+        Whether artifacts are also fetched from outside the folder of the store.
+    dry
+        Whether files are only counted.
+    options
+        For the filesystem of the store.
+    """
+
+    backend: Backend
+    follow: bool = False
+    dry: bool = False
+    options: Mapping[str, Any] = attrs.Factory(dict)
+    left_out: dict[str, list[str]] = attrs.Factory(dict)
+    _records: dict[str, str] = attrs.Factory(dict)
+    """The record of each run that is imported, by the run's id."""
+    _folders: dict[str, tuple[Files, str]] = attrs.Factory(dict)
+    """Where the artifacts of each of these are."""
+
+    # --- runs ---
+
+    def drafts(self) -> Iterator[Draft]:
+        """Yield a draft for each run, parents before their children where MLflow has them so."""
+        groups = {experiment.id: experiment for experiment in self.backend.experiments()}
+        runs, trashed = [], 0
+        for run in self.backend.runs():
+            group = groups.get(run.experiment)
+            if DELETED in {run.stage, group.stage if group else ""}:
+                trashed += 1
+            else:
+                runs.append(run)
+                self._records[run.id] = _record_of(run)
+        models: dict[str, list[LoggedModel]] = {}
+        for model in self.backend.logged_models():
+            models.setdefault(model.run, []).append(model)
+        if trashed:
+            self.left_out["runs that were deleted"] = [f"{trashed} of them"]
+        for start in range(0, len(runs), 100):
+            batch = runs[start : start + 100]
+            for run, details in zip(batch, self.backend.details(batch), strict=True):
+                yield self._draft(run, details, groups.get(run.experiment), models.get(run.id, []))
+
+    def _draft(self, run: Run, details: Details, group: Experiment | None, models: list[LoggedModel]) -> Draft:
+        tags = dict(details.tags)
+        times = [int(time) for columns in details.metrics.values() for time in columns.time[-1:]]
+        known = [time for time in (run.start, run.end, *times) if time]
+        source: dict[str, Any] = {"from": "mlflow", "id": run.id, "status": run.status, "tags": tags}
+        if group is not None:
+            source["experiment"] = group.name
+        draft = Draft(
+            record=_record_of(run),
+            by=run.user or tags.get(_USER) or "unknown",
+            created_at=_time(run.start or min(known, default=0)),
+            changed_at=_time(max(known, default=0)),
+            source=source,
+            folder=f"{_record_of(run)}/",
+            dry=self.dry,
+        )
+        draft.put("name", run.name or tags.get(_NAME) or run.id)
+        draft.put("author", draft.by)
+        draft.put("created_at", naming.iso(draft.created_at))
+        draft.put("last_updated", naming.iso(draft.changed_at))
+        draft.put("status", _STATUS.get(run.status, "running"))
+        self._put_tags(draft, tags, group)
+        for name, text in details.params.items():
+            draft.put(f"parameters.{name}", read_parameter(text))
+        self._put_metrics(draft, details.metrics)
+        self._put_artifacts(draft, run, models)
+        if details.datasets:
+            draft.leave("datasets that runs were given")
+        return draft
+
+    def _put_tags(self, draft: Draft, tags: Mapping[str, str], group: Experiment | None) -> None:
+        if (note := tags.get(_NOTE)) is not None:
+            draft.put("notes", note)
+        if (parent := tags.get(_PARENT)) is not None:
+            if parent in self._records:
+                draft.put("parent", self._records[parent])
+            else:
+                draft.leave("parents that are not there", parent)
+        if (commit := tags.get(_COMMIT)) is not None:
+            git = {"commit": commit, "remote": tags.get(_REMOTE), "branch": tags.get(_BRANCH)}
+            draft.put("git", {key: value for key, value in git.items() if value is not None})
+        if group is not None and group.name != _USUAL:
+            draft.put(f"tags.{group.name}", value=True)
+        for key, text in tags.items():
+            if key.startswith(_OWN):
+                continue
+            if len(text) > _LONGEST_TAG or "\n" in text:
+                draft.leave("tags with long values, which `imported` keeps", key)
+            else:
+                draft.put(f"tags.{key}" if text.lower() in {"", "true"} else f"tags.{key}={text}", value=True)
+
+    def _put_metrics(self, draft: Draft, metrics: Mapping[str, Columns]) -> None:
+        points = {}
+        for name, columns in metrics.items():
+            kept = columns
+            if columns.step and not -MAX_STEP <= min(columns.step) <= max(columns.step) <= MAX_STEP:
+                rows = zip(columns.step, columns.time, columns.value, strict=True)
+                kept = Columns(*zip(*[row for row in rows if abs(row[0]) <= MAX_STEP], strict=True))
+                draft.leave(f"points at steps beyond {MAX_STEP}", name)
+            points[name] = Columns(kept.step, (time * 1000 for time in kept.time), kept.value)
+            if columns:
+                draft.put_metric(name, _last(columns))
+        draft.put_points(points)
+
+    # --- artifacts ---
+
+    def _put_artifacts(self, draft: Draft, run: Run, models: list[LoggedModel]) -> None:
+        found = self._folder_of(run.uri, run.id, draft)
+        taken = set()
+        if found is not None:
+            self._folders[run.id] = found
+            for name, places in _grouped(self._files_in(*found)).items():
+                taken.add(name)
+                if places[0].name == name:
+                    draft.put_file(f"artifacts.{name}", "file", places[0])
+                else:
+                    draft.put_folder(f"artifacts.{name}", [_within(place, name) for place in places])
+        if models:
+            draft.source["models"] = {model.id: dict(model.said) for model in models}
+        for model in models:
+            where = self._folder_of(model.uri, model.id, draft)
+            places = [] if where is None else self._files_in(*where)
+            if places:
+                name = model.name if model.name not in taken else f"{model.name}-{model.id}"
+                taken.add(name)
+                draft.put_folder(f"artifacts.{name}", places, created_at=_time(model.created))
+
+    def _folder_of(self, uri: str, id: str, draft: Draft) -> tuple[Files, str] | None:
+        """Return where the files of a run or a model are: beside the store, or, if that is to be, where it says.
+
+        A store that was moved still says where they were. What their path has in common with that is its end, from the
+        id on at the latest.
+        """
+        root, path = self.backend.root, urlsplit(uri).path if "://" in uri else uri.removeprefix("mlflow-artifacts:")
+        parts = unquote(path).strip("/").split("/") if id in path else []
+        for start in range(parts.index(id) + 1 if id in parts else 0):
+            for above in _ROOTS:
+                folder = "/".join([*above, *parts[start:]])
+                if self.backend.files_in(folder):
+                    return root, folder
+        if not uri or uri.startswith("mlflow-artifacts:"):
+            return None
+        is_local = protocol(_plain(uri)) == "file"
+        if not self.follow and not is_local:
+            draft.leave(_OUTSIDE, uri)
+            return None
+        try:
+            files = open_files(_plain(uri), **({} if is_local else self.options))
+            if next(iter(files.walk()), None) is None:  # MLflow makes no folder before there is something to put there
+                return None
+            if not self.follow:
+                draft.leave(_OUTSIDE, uri)
+                return None
+        except (OSError, ValueError, ImportError) as error:
+            draft.leave("artifacts that cannot be read", f"{uri}: {error}")
+            return None
+        return files, ""
+
+    def _files_in(self, files: Files, folder: str) -> list[Place]:
+        if files is self.backend.root:
+            found = self.backend.files_in(folder)
+        else:
+            found = sorted(files.walk(folder), key=lambda item: item[0])
+        return places_in(files, folder, found)
+
+    # --- registered models ---
+
+    def versions(self) -> Iterator[Draft]:
+        """Yield a draft for each version of a registered model, and one for what its versions are called."""
+        models = {model.id: model for model in self.backend.logged_models()}
+        registered = {model.name: model for model in self.backend.registered()}
+        for model in registered.values():
+            there = [version for version in model.versions if version.stage != _GONE_STAGE]
+            if not there:
+                self.left_out.setdefault("registered models without versions", []).append(model.name)
+            for version in there:
+                yield self._version(model, version, models, registered)
+            yield self._aliases(model, there)
+
+    def _version(
+        self,
+        model: Registered,
+        version: Version,
+        models: Mapping[str, LoggedModel],
+        registered: Mapping[str, Registered],
+    ) -> Draft:
+        record = f"{naming.safe_part(model.name)}/{version.number}"
+        source = {"from": "mlflow", "id": f"{model.name}/{version.number}", "run": version.run, **version.said}
+        draft = Draft(
+            record=record,
+            by=str(version.said.get("user_id") or "unknown"),
+            created_at=_time(version.created),
+            changed_at=_time(max(version.changed, version.created)),
+            source={key: value for key, value in source.items() if value},
+            folder="",
+            dry=self.dry,
+        )
+        draft.put("name", model.name)
+        draft.put("created_at", naming.iso(draft.created_at))
+        where = self._source_of(version, models, registered, draft)
+        places = [] if where is None else self._files_in_model(*where)
+        if not places:
+            draft.leave("versions of models without files", version.where or version.source)
+        draft.put_folder("artifacts." + model.name, places, version=version.number, created_at=draft.created_at)
+        if (entry := draft.fields.pop("artifacts." + model.name, None)) is not None:
+            draft.fields["artifact"] = entry
+        if version.run in self._records:
+            draft.source["record"] = self._records[version.run]
+        return draft
+
+    def _source_of(
+        self,
+        version: Version,
+        models: Mapping[str, LoggedModel],
+        registered: Mapping[str, Registered],
+        draft: Draft,
+    ) -> tuple[Files, str] | None:
+        """Return where the files of a version are, which may be those of a run, of a model, or of another version."""
+        uri = version.where or version.source
+        if (match := _VERSION_URI.fullmatch(uri)) is not None and match["name"] in registered:
+            others = {other.number: other for other in registered[match["name"]].versions}
+            if (other := others.get(int(match["version"]))) is not None and other is not version:
+                return self._source_of(other, models, registered, draft)
+        match = _MODEL_URI.fullmatch(uri)
+        logged = models.get(match["id"] if match else version.model)
+        if logged is not None:
+            return self._folder_of(logged.uri, logged.id, draft)
+        if version.run in self._folders:  # a store that has moved still says where it was
+            files, folder = self._folders[version.run]
+            _, found, inside = _plain(uri).partition(f"/{version.run}/artifacts")
+            if found:
+                return files, f"{folder}{inside}".strip("/")
+        model_id = next((part for part in _plain(uri).split("/") if part in models), None)
+        if model_id is not None:
+            return self._folder_of(models[model_id].uri, model_id, draft)
+        return self._folder_of(uri, version.run, draft)
+
+    def _files_in_model(self, files: Files, folder: str) -> list[Place]:
+        """Return the files of a model, which may be a part of the artifacts of a run."""
+        above, found, _ = folder.rpartition("/artifacts/")
+        if files is not self.backend.root or not found:
+            return self._files_in(files, folder)
+        above = f"{above}/artifacts"
+        inside = [path for path in self._files_in(files, above) if path.path.startswith(f"{folder}/")]
+        return [attrs.evolve(place, name=place.path[len(folder) + 1 :]) for place in inside]
+
+    def _aliases(self, model: Registered, there: list[Version]) -> Draft:
+        changed = _time(max((version.changed for version in there), default=0))
+        aliases = dict(model.aliases)
+        for version in there:  # a stage is what aliases have come to be for
+            if version.stage in _LIVING_STAGES:
+                aliases.setdefault(version.stage.lower(), version.number)
+        record = f"{naming.safe_part(model.name)}/aliases"
+        source = {"from": "mlflow", "id": model.name, **model.said}
+        draft = Draft(record=record, by="unknown", created_at=changed, changed_at=changed, source=source, folder="")
+        if there:
+            draft.put("name", model.name)
+            numbers = {version.number for version in there}
+            for alias, number in aliases.items():
+                if number in numbers:
+                    draft.put(f"aliases.{alias}", number)
+        return draft
+
+
+def read_parameter(text: str) -> Any:
+    """Return the value that a parameter had before MLflow made it a text.
+
+    Only what Python would spell exactly so is read back: ``0.1``, ``True``, ``None``, ``[1, 2]``; ``1e-3`` stays text.
+    """
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = float(text) if text in {"nan", "inf", "-inf"} else text
+    if isinstance(value, bool | int | float | list | dict | None) and str(value) == text:
+        return value
+    return text
+
+
+def _record_of(run: Run) -> str:
+    short = naming.slug(run.name, "run")
+    return naming.record_slug(short, _time(run.start or 0), naming.tail_of("mlflow", run.id))
+
+
+def _time(millis: int) -> datetime:
+    return naming.from_micros(1000 * millis)
+
+
+def _last(columns: Columns) -> float:
+    """Return what MLflow shows of a metric: of the greatest step the latest, and of these the greatest value."""
+    points = zip(columns.step, columns.time, columns.value, strict=True)
+    return max(points, key=lambda p: (p[0], p[1], -math.inf if math.isnan(p[2]) else p[2]))[2]
+
+
+def _grouped(places: list[Place]) -> dict[str, list[Place]]:
+    """Return the files of a run by the artifact they belong to: a file, or a folder."""
+    groups: dict[str, list[Place]] = {}
+    for place in places:
+        groups.setdefault(place.name.partition("/")[0], []).append(place)
+    return groups
+
+
+def _within(place: Place, folder: str) -> Place:
+    return attrs.evolve(place, name=place.name[len(folder) + 1 :])
+
+
+def _plain(uri: str) -> str:
+    """Return a path or URL; MLflow spells local paths as URLs, with what URLs do not take in percent signs."""
+    return unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
+
+
+def begin(source: str, *, follow: bool, dry: bool, options: Mapping[str, Any], **_: Any) -> Importing:
+    """Open the folder ``mlruns``, or a sqlite database, which may be given as ``sqlite:///mlflow.db``.
+
+    Raises
+    ------
+    ValueError
+        When it is neither.
+    FileNotFoundError
+        When there is nothing.
+    """
+    path = source.removeprefix("sqlite:///") if source.startswith("sqlite:") else _plain(source)
+    folder, name = split(path)
+    backend: Backend
+    if name.endswith((".db", ".sqlite", ".sqlite3")):
+        backend = Database(local_copy(path, **options), open_files(folder, **options))
+    else:
+        backend = FileStore(open_files(f"{folder}/{name}", **options))
+    return Importing(backend, follow=follow, dry=dry, options=options)

@@ -7,7 +7,7 @@ _EXTRAS = {
     "PIL": "image",
     "distributed": "dask",
     "psutil": "system",
-    "pyarrow": "pandas",
+    "pyarrow": "arrow",
     "pynvml": "system",
     "yaml": "mlflow",
 }

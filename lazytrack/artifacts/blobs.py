@@ -285,7 +285,7 @@ class Blobs:
         try:
             return self._files.open_read(path, told=told)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ArtifactLoadError(f"the file of {what} is gone: {self.where(path)}") from error
+            raise ArtifactLoadError(f"the file of {what} {self._files.absent}: {self.where(path)}") from error
 
     def forget(self, path: str) -> bool:
         """Drop a copy of a file that is kept nearer, and tell whether there was one: it is not what it should be."""

@@ -34,6 +34,8 @@ _COMMANDS = {
     "delete": ("experiments", "Delete experiments, for good."),
     "export": ("exchange", "Write a project as one file that can be opened anywhere."),
     "import": ("exchange", "Take over what MLflow, lazyscribe or tango have kept."),
+    "sync": ("exchange", "Copy what is missing of a store to another place."),
+    "sql": ("exchange", "Ask in SQL."),
     "merge": ("exchange", "Add the experiments of other projects to one."),
     "gc": ("upkeep", "Find and delete the files that nobody needs."),
     "fsck": ("upkeep", "Look for damage."),

@@ -1,4 +1,4 @@
-"""Commands that bring data in and out: export, import, merge."""
+"""Commands that bring data in and out: export, import, merge, sync, sql."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from lazytrack.cli import given
 from lazytrack.cli.failing import DAMAGED, USAGE, Failure
-from lazytrack.cli.output import note, say, size
+from lazytrack.cli.output import note, say, show_rows, size
 
 if TYPE_CHECKING:
     from lazytrack.exchange.foreign import Imported
@@ -98,6 +98,47 @@ def _tell(done: "Imported") -> None:
     for kind, which in done.left_out.items():
         more = f", and {len(which) - _MOST} more" if len(which) > _MOST else ""
         say(f"no place here: {kind}: {', '.join(which[:_MOST])}{more}")
+
+
+@app.command()
+def sync(
+    source: Annotated[str, typer.Argument(help="A project or a repository: path or URL.")],
+    target: Annotated[str, typer.Argument(help="Where its copy is, or is to be: path or URL.")],
+    *,
+    repository: Annotated[
+        bool, typer.Option("--repository", help="The repository there, rather than the project.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read what is there already, too, and compare digests.")
+    ] = False,
+) -> None:
+    """Copy what is missing, whole files in a safe order: to be repeated, and interrupted, as often as one likes."""
+    opened = given.open_repository(source) if repository else given.open_project(source)
+    done = opened.sync(target, verify=verify)
+    note(f"{done.target}: {done.files} files copied, {size(done.size)}; {done.present} were there already")
+    if done.problems:
+        for path, why in done.problems.items():
+            note(f"{path} {why}")
+        raise typer.Exit(DAMAGED)
+
+
+@app.command()
+def sql(
+    query: Annotated[
+        str, typer.Argument(help='Such as "select slug, metrics.auc from experiments order by metrics.auc desc".')
+    ],
+    project: given.ProjectPath = None,
+    *,
+    precision: given.Precision = 5,
+    as_json: given.AsJson = False,
+    as_csv: given.AsCsv = False,
+    as_md: given.AsMarkdown = False,
+) -> None:
+    """Ask in SQL: the tables are experiments, parameters, metrics, tags, artifacts, steps, history."""
+    shape = given.Shape(json=as_json, csv=as_csv, md=as_md, precision=precision, whole=True)
+    found = given.open_project(project).sql(query)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    show_rows(rows, shape, columns=found.columns, more="" if rows else "nothing is found")
 
 
 @app.command()

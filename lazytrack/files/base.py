@@ -126,6 +126,8 @@ class Files(abc.ABC):
     """Whether another process can reach the files."""
     is_elsewhere = False
     """Whether reading a file means to fetch it."""
+    absent = "is gone"
+    """What is to be said of a file that a record names, and that is not there."""
 
     @property
     @abc.abstractmethod

@@ -25,6 +25,7 @@ class HeldFiles(Files):
 
     can_claim = False
     is_shared = False
+    absent = "is not in this export"
 
     def __init__(self, url: str, held: MutableMapping[str, Content]) -> None:
         self.url = url

@@ -44,6 +44,8 @@ class Journal:
         self._lock = threading.RLock()  # threads may look records up while one of them saves
         self._seen: set[str] = set()
         self._touched: set[str] = set()
+        self.version = 0
+        """Greater whenever something was read or written."""
         self.problems: dict[str, str] = {}
         """Each damaged file by name, with the reason."""
         self.foreign: set[str] = set()
@@ -78,6 +80,7 @@ class Journal:
         with self._lock:
             self._seen.add(name)
             self._state.add(patches)
+            self.version += 1
         self._pack(name)
         return at
 
@@ -230,6 +233,7 @@ class Journal:
         if patches:
             self.clock.observe(max([patch["at"] for patch in patches]))
         with self._lock:
+            self.version += 1
             return self._state.add(patches)
 
     def pack(self, *, everything: bool = False) -> list[str]:

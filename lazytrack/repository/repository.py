@@ -14,6 +14,8 @@ import attrs
 from lazytrack import codec, naming
 from lazytrack.artifacts import Artifact, Shelf, get_handler, handler_for
 from lazytrack.errors import ArtifactError, ArtifactLogError, SaveError, UnsafePathError, VersionNotFoundError, reason
+from lazytrack.files import open_files, protocol, split
+from lazytrack.journal import head_path
 from lazytrack.repository.catalog import listed
 from lazytrack.repository.copying import save_copies
 from lazytrack.repository.importing import take_over
@@ -23,6 +25,7 @@ from lazytrack.repository.versions import Move, Origin, Promotion, check_alias, 
 
 if TYPE_CHECKING:
     from lazytrack.exchange.foreign import Draft, Imported
+    from lazytrack.exchange.sync import Synced
     from lazytrack.files.cache import Cache
 
 _MODES = {"r": "read only", "w": "start empty: what is stored is deleted at the first save", "w+": "add and edit"}
@@ -172,6 +175,26 @@ class Repository(Upkeep):
                 return self._take_over(artifact, Promotion(origin, None)).version
             with source.at_hand() as there:
                 return self._copy_over(artifact, Promotion(origin, there)).version
+
+    def sync(self, target: str | os.PathLike[str], *, verify: bool = False, **storage_options: Any) -> "Synced":
+        """Copy what is missing at another place, where a copy of this repository is, or is begun; see `Project.sync`.
+
+        Raises
+        ------
+        FileNotFoundError
+            When this repository is not stored.
+        FormatError
+            When there is something else at that place, another repository, or a copy in which other versions were made.
+        OSError
+            When this cannot be read, or the copy not be written.
+        """
+        from lazytrack.exchange.sync import Side, sync  # noqa: PLC0415  (few copy repositories)
+
+        folder, name = split(head_path(target, kind="repository"))
+        options = storage_options or (self.storage_options if protocol(folder) == protocol(self.dir) else {})
+        there = Side(files=open_files(folder, **options), head=name)
+        here = Side(files=self._files, head=self._head_name)
+        return sync(self._as_store(), here, there, kind="repository", verify=verify)
 
     def take_over(self, drafts: "Iterable[Draft]", report: "Imported") -> None:
         """Take over versions of artifacts that another tracker has kept; see `Project.import_from`.

@@ -58,7 +58,7 @@ def adopt(project: "Project", experiment: Experiment) -> None:
 def adopt_patches(project: "Project", source: Owner, records: Iterable[str], unsaved: Iterable[Patch] = ()) -> None:
     """Take over what `source` knows of some records, and patches that are not saved; the next save writes it."""
     records = list(records)
-    known = [patch for record in records for patch in source._journal.patches(record)]
+    known = _at_hand([patch for record in records for patch in source._journal.patches(record)], source)
     patches = project._journal.news(_writable([*known, *unsaved]))
     if patches:
         # Of a source at the same place most of it is in the store. What is not comes from a merge that is not saved.
@@ -87,6 +87,25 @@ def _join(experiment: Experiment, project: "Project") -> None:
         experiment._owner = project
         experiment._ledger.refusal = None
         experiment._move()
+
+
+def _at_hand(patches: list[Patch], source: Owner) -> list[Patch]:
+    """Return what can be taken over of patches: an export may be without the files of artifacts that it names."""
+    if source._held is None:
+        return patches
+    there, absent, result = source._held, 0, []
+    for patch in patches:
+        changes = patch.get("set", {})
+        kept = {f: v for f, v in changes.items() if all(file.path in there for file in files_of(f, v, patch["record"]))}
+        absent += len(changes) - len(kept)
+        result.append(patch | {"set": kept} if len(kept) < len(changes) else patch)
+    if absent:
+        warnings.warn(
+            f"{absent} artifacts of {source.fpath} are left out: that export is without them",
+            StoreWarning,
+            stacklevel=5,
+        )
+    return result
 
 
 def _writable(patches: Iterable[Patch]) -> list[Patch]:

@@ -6,15 +6,20 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from lazytrack.files import open_files, split
-from lazytrack.journal import writable
+from lazytrack.journal import head_path, writable
 from lazytrack.tracking.copies import adopt_patches, moved
 from lazytrack.tracking.logged import artifact_file, files_of
 from lazytrack.tracking.owner import Owner
 from lazytrack.tracking.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    import duckdb
+
     from lazytrack.exchange.exporting import Export
     from lazytrack.exchange.foreign import Draft, Imported
+    from lazytrack.exchange.sql import Database
+    from lazytrack.exchange.sync import Synced
+    from lazytrack.journal import Head
     from lazytrack.tracking.project import Project
 
 _TOGETHER = 100
@@ -30,6 +35,11 @@ class TakingOver(Protocol):
 
 class Exchanged(Upkeep):
     """What of `Project` goes in and out."""
+
+    def _open(self, mode: str, head: "Head | None") -> None:
+        super()._open(mode, head)
+        self._database: Database | None = None
+        """What answers SQL, once it was asked."""
 
     def export(
         self,
@@ -92,6 +102,63 @@ class Exchanged(Upkeep):
             files, name, patches=patches, named=named, shelf=self._shelf, source=self._journal.files
         )
         return exporting.Export(fpath=path, experiments=len(records), files=count, size=size, left_out=left_out)
+
+    def sync(self, target: str | os.PathLike[str], *, verify: bool = False, **storage_options: Any) -> "Synced":
+        """Copy what is missing at another place, where a copy of this project is, or is begun.
+
+        Each file appears whole or not at all, and nothing is named before it is there. So this may be interrupted and
+        repeated, others may log meanwhile, and the copy can be read at any moment.
+
+        Parameters
+        ----------
+        target
+            The path or URL of the copy.
+        verify
+            Read the artifacts that are there already, too, and compare their digests.
+        storage_options
+            For the filesystem of the copy.
+
+        Raises
+        ------
+        FileNotFoundError
+            When this project is not stored.
+        FormatError
+            When there is something else at that place, or another project.
+        OSError
+            When this cannot be read, or the copy not be written.
+        """
+        from lazytrack.exchange.sync import Side, sync  # noqa: PLC0415  (few copy projects)
+
+        folder, name = split(head_path(target, kind="project"))
+        there = Side(files=open_files(folder, **(storage_options or self.options_for(folder, cache=False))), head=name)
+        here = Side(files=self._files, head=self._head_name)
+        return sync(self._as_store(), here, there, kind="project", verify=verify)
+
+    def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
+        """Return what an SQL query finds; ``.df()``, ``.pl()`` and ``.fetchall()`` give it, and it shows itself.
+
+        ``project.sql("select slug, metrics.auc from experiments where metrics.auc > 0.9 order by metrics.auc desc")``
+
+        It is DuckDB's SQL. The tables hold what `table` holds, as it was read last, and are made when a query names
+        them: ``experiments`` (with ``parameters``, ``metrics`` and ``tags`` in it), ``parameters``, ``metrics``,
+        ``tags``, ``artifacts``, ``steps``, and ``history``, for which all files of points are read.
+
+        Raises
+        ------
+        ValueError
+            When it is no query, or asks for what is not there.
+        ModuleNotFoundError
+            When DuckDB is not installed: ``pip install 'lazytrack[duckdb]'``.
+        """
+        from lazytrack.exchange.sql import Database  # noqa: PLC0415  (few ask so)
+        from lazytrack.tracking.relations import Relations  # noqa: PLC0415
+
+        self._read_once()
+        with self._lock:
+            if self._database is None:
+                self._database = Database(Relations(self))
+        unsaved = any(experiment._ledger.changed for experiment in list(self._experiments.values()))
+        return self._database.query(query, object() if unsaved else self._journal.version)
 
     def import_from(
         self,

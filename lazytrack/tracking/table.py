@@ -1,15 +1,19 @@
 """A project as a table: a row for each experiment, a column for each thing that was logged."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from lazytrack import codec, extras, naming
+from lazytrack.exchange.columns import as_text, to_arrow
+from lazytrack.files import open_files, split
 from lazytrack.series import SYSTEM
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
     from lazytrack.tracking.experiment import Experiment
 
@@ -93,6 +97,36 @@ class Table(Sequence[dict[str, Any]]):
         result: pl.DataFrame = polars.DataFrame({name: _column(polars, self.column(name)) for name in self.columns})
         return result
 
+    def to_arrow(self) -> "pa.Table":
+        """Return the table as one of Arrow; a column whose values are of several kinds is text, as JSON has it.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            When pyarrow is not installed: ``pip install 'lazytrack[arrow]'``.
+        """
+        return to_arrow({name: self.column(name) for name in self.columns})
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the table as a file of Parquet, which nearly everything reads.
+
+        Parameters
+        ----------
+        path
+            On a local disk. A file that is there is replaced.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            When pyarrow is not installed: ``pip install 'lazytrack[arrow]'``.
+        OSError
+            When it cannot be written.
+        """
+        table = self.to_arrow()
+        folder, name = split(os.fspath(path))
+        with open_files(folder).open_write(name) as upload:
+            extras.load("pyarrow.parquet").write_table(table, upload)
+
 
 def row_of(experiment: "Experiment") -> dict[str, Any]:
     """Return the row of an experiment as it is here, saved or not."""
@@ -111,6 +145,20 @@ def row_of_record(slug: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     fields
         Of its record.
     """
+    parameters, metrics, tags = sections_of(fields)
+    created_at: Any = fields.get("created_at")
+    row = {
+        "slug": slug,
+        "name": fields.get("name", naming.short_slug(slug)),
+        "status": str(fields.get("status", "completed")),
+        "created_at": codec.parse_time(created_at) if codec.is_time(created_at) else None,
+        "tags": tags,
+    }
+    return row | _logged(parameters, metrics)
+
+
+def sections_of(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Return the parameters, metrics and tags that the fields of a record say."""
     parameters: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
     tags = []
@@ -125,15 +173,7 @@ def row_of_record(slug: str, fields: Mapping[str, Any]) -> dict[str, Any]:
                         parameters[name] = codec.unstore(stored)
                     else:
                         metrics[name] = codec.unstore_number(stored)
-    created_at: Any = fields.get("created_at")
-    row = {
-        "slug": slug,
-        "name": fields.get("name", naming.short_slug(slug)),
-        "status": str(fields.get("status", "completed")),
-        "created_at": codec.parse_time(created_at) if codec.is_time(created_at) else None,
-        "tags": tags,
-    }
-    return row | _logged(parameters, metrics)
+    return parameters, metrics, tags
 
 
 def _logged(parameters: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,8 +200,4 @@ def _column(polars: Any, values: list[Any]) -> Any:
     try:
         return polars.Series(values, strict=True)
     except (TypeError, OverflowError, polars.exceptions.PolarsError):
-        return polars.Series([value if value is None else _text(value) for value in values], dtype=polars.String)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else codec.dumps(codec.store(value)).decode().rstrip()
+        return polars.Series([value if value is None else as_text(value) for value in values], dtype=polars.String)

@@ -1,0 +1,99 @@
+"""Columns of plain values as Arrow has them, each of one type."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lazytrack import codec, extras
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def to_arrow(columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, type] = MappingProxyType({})) -> "pa.Table":
+    """Return columns as a table of Arrow.
+
+    Integers beside floats are floats, and values of several kinds are text, as JSON has them. A dict is a struct.
+
+    Parameters
+    ----------
+    kinds
+        Of columns whose type does not depend on what is in them: text, integers, floats or times.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        When pyarrow is not installed.
+    """
+    pyarrow = extras.load("pyarrow")
+    types = {
+        str: pyarrow.string(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
+        datetime: pyarrow.timestamp("us", "UTC"),
+        list: pyarrow.list_(pyarrow.string()),
+    }
+    return pyarrow.table(
+        {
+            name: pyarrow.array(values, types[kinds[name]]) if name in kinds else _array(pyarrow, values)
+            for name, values in columns.items()
+        }
+    )
+
+
+def _array(pyarrow: Any, values: Sequence[Any]) -> Any:
+    kinds = {type(value) for value in values}
+    kinds.discard(type(None))
+    if kinds <= {int, float} and float in kinds:
+        return pyarrow.array(values, pyarrow.float64())
+    if kinds == {datetime}:
+        return pyarrow.array(values, pyarrow.timestamp("us", "UTC"))
+    if kinds == {dict}:
+        return _struct(pyarrow, values)
+    if kinds == {list} and {type(item) for value in values for item in value or ()} <= {str}:
+        return pyarrow.array(values, pyarrow.list_(pyarrow.string()))
+    if len(kinds) < 2:  # noqa: PLR2004  (of one kind, or none)
+        try:
+            return pyarrow.array(values)
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
+            pass  # a list of several kinds, or an integer beyond 64 bits
+    return pyarrow.array([value if value is None else as_text(value) for value in values], pyarrow.string())
+
+
+def _struct(pyarrow: Any, values: Sequence[dict[str, Any] | None]) -> Any:
+    names = dict.fromkeys(name for value in values if value for name in value)
+    if not names:
+        return pyarrow.nulls(len(values), pyarrow.string())
+    columns = [_array(pyarrow, [value.get(name) if value else None for value in values]) for name in names]
+    return pyarrow.StructArray.from_arrays(columns, names=distinct(names))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Return names that a database tells apart, which does not look at case."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        number, free = 1, name
+        while free.casefold() in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free.casefold())
+        result.append(free)
+    return result
+
+
+def as_text(value: Any) -> str:
+    """Return a value as text: a text as it is, and whatever else as JSON."""
+    return value if isinstance(value, str) else codec.dumps(codec.store(value)).decode().rstrip()
+
+
+def as_number(value: Any) -> float | None:
+    """Return a value as a number; None of what is none."""
+    if isinstance(value, (bool, int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.copysign(math.inf, value)
+    return None

@@ -1,0 +1,73 @@
+"""SQL over what was logged: tables that are made when a query names them, in a DuckDB of this process."""
+
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lazytrack import extras
+from lazytrack.exchange.columns import to_arrow
+
+if TYPE_CHECKING:
+    import duckdb
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+class Database:
+    """A DuckDB in memory whose tables are those of one project.
+
+    Parameters
+    ----------
+    tables
+        What makes each table, by its name: its columns, and the types of those that do not depend on what is in them.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        When duckdb or pyarrow is not installed: ``pip install 'lazytrack[duckdb]'``.
+    """
+
+    def __init__(self, tables: Mapping[str, Callable[[], tuple[Columns, Mapping[str, type]]]]) -> None:
+        duckdb = extras.load("duckdb")
+        self._error = duckdb.Error
+        self._connection = duckdb.connect()
+        self._connection.execute("set timezone = 'UTC'")
+        self._tables = tables
+        self._states: dict[str, object] = {}
+        """The state of the project that each table is of."""
+        self._lock = threading.Lock()
+
+    def query(self, text: str, state: object) -> "duckdb.DuckDBPyRelation":
+        """Return what a query finds.
+
+        Parameters
+        ----------
+        state
+            Of the project: tables of another one are made anew.
+
+        Raises
+        ------
+        ValueError
+            When it is no query, or asks for what is not there; with what DuckDB has to say.
+        """
+        with self._lock:
+            for name in self._tables:
+                # What is mentioned without being asked costs no more than being made.
+                if re.search(rf'\b{name}\b"?(?!\s*\.)', text, re.IGNORECASE) and self._states.get(name, self) != state:
+                    self._make(name)
+                    self._states[name] = state
+            try:
+                found: duckdb.DuckDBPyRelation | None = self._connection.sql(text)
+            except self._error as error:
+                raise ValueError(f"{error}; tables are {', '.join(self._tables)}") from error
+        if found is None:
+            raise ValueError("that is no query: it finds nothing; begin it with select, from, with or describe")
+        return found
+
+    def _make(self, name: str) -> None:
+        """Make a table. It is DuckDB's own: asking it is quicker than asking what it was made from."""
+        made = to_arrow(*self._tables[name]())
+        self._connection.register("lazytrack_made", made)
+        self._connection.execute(f'create or replace table "{name}" as from lazytrack_made')
+        self._connection.unregister("lazytrack_made")

@@ -15,6 +15,7 @@ import typer.main
 _COMMANDS = {
     "demo": ("upkeep", "Make a small project to look at."),
     "init": ("upkeep", "Begin a project, or a repository of artifacts."),
+    "run": ("running", "Run a command as an experiment."),
     "list": ("experiments", "List experiments, with what they logged."),
     "show": ("experiments", "Show one experiment, run or step."),
     "compare": ("experiments", "Compare experiments side by side."),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lazytrack.provenance import checkout, conda, git, probing, redact, script
+from lazytrack.provenance import checkout, conda, git, launched, probing, redact, script
 from lazytrack.provenance.metadata import CONDA, LazytrackMetadata, LockFile
 
 LONGEST_COMMAND = 16_384
@@ -27,6 +27,7 @@ _LOCK_FILES = re.compile(
     r"|conda-lock\.ya?ml|environment\.ya?ml",
     re.DOTALL,
 )
+_OF_A_PYTHON = {"python", "executable", "packages", "sources", "conda", "conda_urls", "cuda", "blas"}
 _SEPARATORS = re.compile(r"[-_.]+")
 _NAME, _VERSION = (
     re.compile(rf"^{key}:[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE) for key in ("Name", "Version")
@@ -35,12 +36,17 @@ _NAME, _VERSION = (
 
 def present(names: Iterable[str]) -> dict[str, Any]:
     """Return these fields of `EnvironmentMetadata`, or that of `LazytrackMetadata`, as they are here and now."""
-    return probing.present(PROBES, names)
+    found = probing.present(PROBES, names)
+    command = launched.current()
+    if command is None or command.interpreter is None:
+        return found
+    return {name: command.interpreter.get(name) if name in _OF_A_PYTHON else value for name, value in found.items()}
 
 
 def command() -> str | None:
     """Return the command line of this process without secrets, cut where it is very long."""
-    words = redact.redact_command(list(sys.orig_argv or sys.argv))
+    launching = launched.current()
+    words = redact.redact_command(list(sys.orig_argv or sys.argv) if launching is None else launching.words)
     line = shlex.join(words)
     return line if len(line) <= LONGEST_COMMAND else line[: LONGEST_COMMAND - 1] + "…"
 

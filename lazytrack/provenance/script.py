@@ -5,6 +5,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from lazytrack.provenance import launched
+
 _INSTALLED = {"site-packages", "dist-packages"}
 _SCHEMES = ("scripts", "purelib", "platlib", "stdlib")
 
@@ -15,6 +17,8 @@ def path() -> Path | None:
     None where there is none of the user's own: a module that was named by ``-m``, code that was given by ``-c``, a
     notebook, and a program that was installed, such as ``pytest``.
     """
+    if (command := launched.current()) is not None:
+        return command.program
     main = sys.modules.get("__main__")
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
     is_module = spec is not None and spec.name != "__main__"  # that is a folder or an archive

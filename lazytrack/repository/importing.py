@@ -12,7 +12,7 @@ from lazytrack.errors import ArtifactError, SaveError, reason
 from lazytrack.files.held import HeldFiles
 from lazytrack.journal import write_head
 from lazytrack.repository.saving import make_sure_of_claims
-from lazytrack.repository.versions import FIELD, claim_content, claim_of, is_version
+from lazytrack.repository.versions import ALIAS, FIELD, check_alias, claim_content, claim_of, is_version
 
 if TYPE_CHECKING:
     from lazytrack.exchange.foreign import Draft, Imported
@@ -32,6 +32,7 @@ def take_over(repository: "Repository", drafts: "Iterable[Draft]", report: "Impo
     """
     repository.refresh()
     for draft in drafts:
+        _leave_numbers(draft)
         if _is_news(repository, draft, report):
             is_new = draft.record not in repository._journal
             report.leave_out(draft)
@@ -39,6 +40,16 @@ def take_over(repository: "Repository", drafts: "Iterable[Draft]", report: "Impo
                 report.add(draft, is_new=is_new)
             else:
                 report.left_out.setdefault(_TAKEN, []).append(draft.source["id"])
+
+
+def _leave_numbers(draft: "Draft") -> None:
+    """Leave out aliases that could not be told from numbers and times."""
+    for field in [field for field in draft.fields if field.startswith(ALIAS)]:
+        try:
+            check_alias(field.removeprefix(ALIAS))
+        except ValueError:
+            del draft.fields[field]
+            draft.leave("aliases that could be taken for numbers or times", field.removeprefix(ALIAS))
 
 
 def _is_news(repository: "Repository", draft: "Draft", report: "Imported") -> bool:
@@ -53,7 +64,7 @@ def _is_news(repository: "Repository", draft: "Draft", report: "Imported") -> bo
     if is_version(record) and known is None and record in journal:
         report.left_out.setdefault(_TAKEN, []).append(draft.source["id"])
         return False
-    if is_version(record) and not draft.dry and FIELD not in draft.fields:
+    if is_version(record) and not (draft.artifacts if draft.dry else FIELD in draft.fields):
         report.leave_out(draft)
         return False
     return bool(draft.fields)

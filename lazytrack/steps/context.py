@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lazytrack import codec, naming
+from lazytrack.tracking.active import surrounding_experiment
 
 if TYPE_CHECKING:
     from lazytrack.steps.execution import Task
@@ -140,10 +141,13 @@ def log_metadata(metadata: Mapping[str, Any]) -> None:
 def current_experiment() -> "Experiment":
     """Return the experiment of the run that is running here, to log metrics, parameters and artifacts to.
 
+    In a program that `lazytrack run` has started, and in those that it starts, that is the experiment of the command;
+    what is logged to it is saved every half minute, and when the program ends.
+
     Raises
     ------
     RuntimeError
-        When neither a step nor the body of a pipeline is running here.
+        When neither a step nor the body of a pipeline is running here, and no `lazytrack run` around it.
     """
     step, run = step_here.get(), run_here.get()
     if step is not None:
@@ -151,4 +155,9 @@ def current_experiment() -> "Experiment":
     if run is not None:
         run.read_news()
         return run.experiment
-    raise RuntimeError("no run is going on here: current_experiment() is for the code of a step or a pipeline")
+    if (around := surrounding_experiment()) is not None:
+        return around
+    raise RuntimeError(
+        "no run is going on here: current_experiment() is for the code of a step or a pipeline, and for programs that "
+        "`lazytrack run` starts"
+    )

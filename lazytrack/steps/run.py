@@ -128,7 +128,8 @@ class Run:
                     del experiment._blocks[key]  # it was this process that was interrupted
                 self._experiment = experiment
             else:
-                experiment = Experiment._start(self.project, self.name, kind=self.options.kind)
+                above = self.project._surrounding
+                experiment = Experiment._start(self.project, self.name, parent=above, kind=self.options.kind)
                 with experiment._ledger.lock:
                     experiment._scalars["run"] = self.options.said
                     experiment.log_parameters(self.options.parameters)

@@ -3,10 +3,10 @@
 import os
 
 from lazytrack.tracking import entered
+from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.project import Project
+from lazytrack.tracking.surrounding import EXPERIMENT, PROJECT
 
-VARIABLE = "LAZYTRACK_PROJECT"
-"""The environment variable with the path or URL of the project to use where no block says so."""
 _opened: dict[tuple[str, str], Project] = {}
 """Projects that were opened here, by path and working folder: opening one anew would read all of it anew."""
 
@@ -26,12 +26,30 @@ def active_project() -> Project:
     project = entered.innermost()
     if project is not None:
         return project
-    path = os.environ.get(VARIABLE) or "project.json"
+    path = os.environ.get(PROJECT) or "project.json"
     known = path, _working_folder()
     project = _opened.get(known)
     if project is None or project.is_gone():
         project = _opened[known] = Project(path)
     return project
+
+
+def surrounding_experiment() -> Experiment | None:
+    """Return the experiment that this process is a part of, to log to; None where it is part of none.
+
+    Raises
+    ------
+    KeyError
+        When it is not there.
+    OSError
+        When the project cannot be read.
+    """
+    slug = os.environ.get(EXPERIMENT)
+    if not slug:
+        return None
+    project = active_project()
+    held = project._experiments.get(slug)
+    return held if held is not None and held._is_joined else project.attach(slug, autosave=True)
 
 
 def _working_folder() -> str:

@@ -231,7 +231,7 @@ class Exchanged(Upkeep):
             report.deleted += 1
             return False
         known = self._journal.get(draft.record, "imported")
-        if isinstance(known, dict) and (draft.dry or known.get("digest") == draft.digest):
+        if isinstance(known, dict) and known.get("digest") == draft.digest:
             report.unchanged += 1
             return False
         report.add(draft, is_new=known is None)

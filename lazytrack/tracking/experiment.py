@@ -143,6 +143,12 @@ class Experiment(Running):
         self._scalars["notes"] = None if value is None else codec.text(value, "notes")
 
     @property
+    def exit_code(self) -> int | None:
+        """What the command ended with that ``lazytrack run`` has run; 128 and the number of a signal that ended it."""
+        code = self._scalars.get("exit_code")
+        return code if type(code) is int else None
+
+    @property
     def imported(self) -> dict[str, Any] | None:
         """Where it was imported from: the tracker (``from``), its ``id`` there, and what else that said of it.
 

@@ -44,6 +44,10 @@ class Capture:
             if stream is not None:  # a program without a console has none
                 self._restore.append(tee(stream, self._new.append))
 
+    def take(self, text: str) -> None:
+        """Keep what something else has written and shown."""
+        self._new.append(text)
+
     def stop(self) -> None:
         """Keep nothing more than there is."""
         self.let_go()

@@ -6,6 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from lazytrack import codec
 from lazytrack.tracking.autosave import what_ended_the_process
 from lazytrack.tracking.blocks import Blocks, is_failure, told
 from lazytrack.tracking.companions import Companions
@@ -64,13 +65,17 @@ class Running(Blocks):
             except Exception as failure:  # noqa: BLE001  (whatever it is, the user's own exception goes on)
                 error.add_note(f"lazytrack could not save experiment {self.slug!r} at once: {failure}")
 
-    def finish(self, status: str = "completed") -> None:
+    def finish(self, status: str = "completed", *, error: str | None = None, exit_code: int | None = None) -> None:
         """End an experiment that no block ends: note how, and save it; autosave and what goes along with it end too.
 
         Parameters
         ----------
         status
             ``completed``, ``failed`` or ``stopped``.
+        error
+            What it ended with, if that was one.
+        exit_code
+            Of the command that it was.
 
         Raises
         ------
@@ -80,6 +85,10 @@ class Running(Blocks):
             When it does not save itself, and cannot be saved.
         """
         self.status = status
+        if error is not None:
+            self._scalars["error"] = codec.text(error, "error")
+        if exit_code is not None:
+            self._scalars["exit_code"] = exit_code
         if self._companions is not None:
             self._companions.finish()
         else:

@@ -7,7 +7,7 @@ from lazytrack import naming
 from lazytrack.errors import ReadOnlyError
 from lazytrack.journal import Head, Journal
 from lazytrack.series import MAX_STEP, MOST
-from lazytrack.tracking import search
+from lazytrack.tracking import search, surrounding
 from lazytrack.tracking.catalog import Catalog
 from lazytrack.tracking.companions import Companions, Plan
 from lazytrack.tracking.experiment import Experiment
@@ -44,7 +44,8 @@ class Runs(Catalog):
         notes
             What there is to say about it.
         parent
-            The experiment it is a part of, such as the sweep of a trial, or its slug.
+            The experiment it is a part of, such as the sweep of a trial, or its slug; by default that of the
+            ``lazytrack run`` around it, if there is one in this project.
         autosave
             Save it at once and then about every so many seconds, at most 300, in a thread; True for 30. A save that
             fails is warned of and tried again, and never raises here; SIGTERM and the end of the process save too.
@@ -67,7 +68,7 @@ class Runs(Catalog):
         """
         self._check_writable("log to it")
         plan = Plan.of(autosave=autosave, system_metrics=system_metrics, capture=capture)
-        above = None if parent is None else self._parent_slug(parent)
+        above = self._surrounding if parent is None else self._parent_slug(parent)
         experiment = Experiment._start(self, name, notes=notes, parent=above)
         return self._accompanied(self._take_in(experiment), plan)
 
@@ -225,6 +226,11 @@ class Runs(Catalog):
             self._editable(experiment.slug).status = status
 
     # --- beneath ---
+
+    @property
+    def _surrounding(self) -> str | None:
+        """The experiment that this process is a part of, where that is one of this project."""
+        return surrounding.slug_at(self.location)
 
     def _take_in(self, experiment: Experiment) -> Experiment:
         """Make an experiment that was just started one of this project."""

@@ -146,10 +146,10 @@ class Draft:
         said
             ``fname``, ``created_at``, ``version``, ``expiry`` and ``environment``, where they are known.
         """
-        self._count([place])
         if place.is_link:
             self.leave("links among artifacts, which may lead anywhere", field)
             return
+        self._count([place])
         if self.dry:
             return
         try:
@@ -162,12 +162,12 @@ class Draft:
     def put_folder(self, field: str, places: Iterable[Place], **said: Any) -> None:
         """Say an artifact that is a folder of files."""
         places = list(places)
-        self._count(places)
-        if self.dry:
-            return
         if any(place.is_link for place in places):
             self.leave("links among artifacts, which may lead anywhere", field)
             places = [place for place in places if not place.is_link]
+        self._count(places)
+        if self.dry:
+            return
         parts = []
         try:
             for place in places:
@@ -214,7 +214,7 @@ class Draft:
     @property
     def digest(self) -> str:
         """What tells it from another state of the same."""
-        return hashlib.sha256(codec.dumps(self.fields)).hexdigest()[:16]
+        return hashlib.sha256(codec.dumps([self.fields, codec.store(self.source)])).hexdigest()[:16]
 
     def patches(self, earlier: Mapping[str, str]) -> list[Patch]:
         """Return what is to be merged into the store.

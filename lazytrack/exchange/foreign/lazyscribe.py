@@ -70,7 +70,7 @@ class Importing:
             changed_at=changed_at,
             source={"from": "lazyscribe", "id": slug},
             folder=f"{record}/",
-            dry=self.dry,
+            dry=self.dry and not self.is_here(record),
         )
         draft.put("name", str(entry["name"]))
         draft.put("author", author)

@@ -3,7 +3,8 @@
 import ast
 import math
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ from lazytrack.exchange.foreign.mlflow_store import (
     Registered,
     Run,
     Version,
+    is_time,
 )
 from lazytrack.files import Files, local_copy, open_files, protocol, split
 from lazytrack.series import MAX_STEP, Columns
@@ -37,6 +39,7 @@ _USUAL = "Default"
 _ROOTS: tuple[list[str], ...] = ([], ["mlruns"], ["mlartifacts"])
 """Where artifacts are beside a store, if not in its own folder."""
 _OUTSIDE = "artifacts outside of the folder of the store: follow=True, or --follow, fetches them"
+_NO_TIMES = "what is of a time that is none"
 _LONGEST_TAG = 100
 _LIVING_STAGES = {"Staging", "Production"}
 _GONE_STAGE = "Deleted_Internal"
@@ -52,6 +55,8 @@ class Importing:
     ----------
     backend
         The store.
+    is_here
+        What tells of a record whether it is in the project that it goes to.
     follow
         Whether artifacts are also fetched from outside the folder of the store.
     dry
@@ -61,6 +66,7 @@ class Importing:
     """
 
     backend: Backend
+    is_here: Callable[[str], bool]
     follow: bool = False
     dry: bool = False
     options: Mapping[str, Any] = attrs.Factory(dict)
@@ -80,6 +86,8 @@ class Importing:
             group = groups.get(run.experiment)
             if DELETED in {run.stage, group.stage if group else ""}:
                 trashed += 1
+            elif not all(is_time(time) for time in (run.start, run.end) if time is not None):
+                self.left_out.setdefault(_NO_TIMES, []).append(run.id)
             else:
                 runs.append(run)
                 self._records[run.id] = _record_of(run)
@@ -96,18 +104,19 @@ class Importing:
     def _draft(self, run: Run, details: Details, group: Experiment | None, models: list[LoggedModel]) -> Draft:
         tags = dict(details.tags)
         times = [int(time) for columns in details.metrics.values() for time in columns.time[-1:]]
-        known = [time for time in (run.start, run.end, *times) if time]
+        known = [time for time in (run.start, run.end, *times) if time and is_time(time)]
         source: dict[str, Any] = {"from": "mlflow", "id": run.id, "status": run.status, "tags": tags}
         if group is not None:
             source["experiment"] = group.name
+        record = _record_of(run)
         draft = Draft(
-            record=_record_of(run),
+            record=record,
             by=run.user or tags.get(_USER) or "unknown",
             created_at=_time(run.start or min(known, default=0)),
             changed_at=_time(max(known, default=0)),
             source=source,
-            folder=f"{_record_of(run)}/",
-            dry=self.dry,
+            folder=f"{record}/",
+            dry=self.dry and not self.is_here(record),
         )
         draft.put("name", run.name or tags.get(_NAME) or run.id)
         draft.put("author", draft.by)
@@ -148,10 +157,11 @@ class Importing:
         points = {}
         for name, columns in metrics.items():
             kept = columns
-            if columns.step and not -MAX_STEP <= min(columns.step) <= max(columns.step) <= MAX_STEP:
-                rows = zip(columns.step, columns.time, columns.value, strict=True)
-                kept = Columns(*zip(*[row for row in rows if abs(row[0]) <= MAX_STEP], strict=True))
-                draft.leave(f"points at steps beyond {MAX_STEP}", name)
+            rows = [*zip(columns.step, columns.time, columns.value, strict=True)]
+            sound = [row for row in rows if abs(row[0]) <= MAX_STEP and is_time(row[1])]
+            if len(sound) < len(rows):
+                kept = Columns(*zip(*sound, strict=True)) if sound else Columns()
+                draft.leave(f"points at steps beyond {MAX_STEP}, or at times that are none", name)
             points[name] = Columns(kept.step, (time * 1000 for time in kept.time), kept.value)
             if columns:
                 draft.put_metric(name, _last(columns))
@@ -226,6 +236,11 @@ class Importing:
         registered = {model.name: model for model in self.backend.registered()}
         for model in registered.values():
             there = [version for version in model.versions if version.stage != _GONE_STAGE]
+            sound = [version for version in there if is_time(version.created) and is_time(version.changed)]
+            if len(sound) < len(there):
+                names = [f"{model.name}/{version.number}" for version in there if version not in sound]
+                self.left_out.setdefault(_NO_TIMES, []).extend(names)
+                there = sound
             if not there:
                 self.left_out.setdefault("registered models without versions", []).append(model.name)
             for version in there:
@@ -322,13 +337,15 @@ def read_parameter(text: str) -> Any:
 
     Only what Python would spell exactly so is read back: ``0.1``, ``True``, ``None``, ``[1, 2]``; ``1e-3`` stays text.
     """
+    if text in {"nan", "inf", "-inf"}:
+        return float(text)
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = float(text) if text in {"nan", "inf", "-inf"} else text
-    if isinstance(value, bool | int | float | list | dict | None) and str(value) == text:
-        return value
-    return text
+        with warnings.catch_warnings(action="ignore"):  # of what looks like Python and is none
+            value = ast.literal_eval(text)
+        is_spelled_so = isinstance(value, bool | int | float | list | dict | None) and str(value) == text
+    except (TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    return value if is_spelled_so else text
 
 
 def _record_of(run: Run) -> str:
@@ -363,7 +380,15 @@ def _plain(uri: str) -> str:
     return unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
 
 
-def begin(source: str, *, follow: bool, dry: bool, options: Mapping[str, Any], **_: Any) -> Importing:
+def begin(
+    source: str,
+    *,
+    is_here: Callable[[str], bool],
+    follow: bool,
+    dry: bool,
+    options: Mapping[str, Any],
+    **_: Any,
+) -> Importing:
     """Open the folder ``mlruns``, or a sqlite database, which may be given as ``sqlite:///mlflow.db``.
 
     Raises
@@ -380,4 +405,4 @@ def begin(source: str, *, follow: bool, dry: bool, options: Mapping[str, Any], *
         backend = Database(local_copy(path, **options), open_files(folder, **options))
     else:
         backend = FileStore(open_files(f"{folder}/{name}", **options))
-    return Importing(backend, follow=follow, dry=dry, options=options)
+    return Importing(backend, is_here, follow=follow, dry=dry, options=options, left_out=backend.left_out)

@@ -1,16 +1,18 @@
 """MLflow's file store: the folder ``mlruns``, with a file for each parameter, metric and tag."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from lazytrack import extras
 from lazytrack.exchange.foreign.mlflow_store import DELETED, Details, Experiment, LoggedModel, Registered, Run, Version
 from lazytrack.files import Files, Stat
 from lazytrack.series import Columns
 
+_Made = TypeVar("_Made")
 _META = "meta.yaml"
-_TRASH = ".trash/"
-_STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_TRASH = ".trash"
+_BROKEN = "files that cannot be read"
+_STATUSES = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
 
 
 class FileStore:
@@ -26,6 +28,7 @@ class FileStore:
 
     def __init__(self, root: Files) -> None:
         self.root = root
+        self.left_out: dict[str, list[str]] = {}
         self._yaml = extras.load("yaml")
         self._tree: dict[str, dict[str, list[str]]] = {}
         """Of each folder that has a ``meta.yaml``: what is in it, by the folder that it is in there."""
@@ -37,7 +40,7 @@ class FileStore:
         for path, stat in sorted(root.walk(), key=lambda item: item[0]):
             if (folder := _artifacts_of(path)) is not None:
                 self._artifacts.setdefault(folder, []).append((path, stat))
-            elif not path.startswith(_TRASH):
+            else:
                 paths.append(path)
         homes = [path.removesuffix(f"/{_META}") for path in paths if path.endswith(f"/{_META}")]
         if not homes:
@@ -51,12 +54,33 @@ class FileStore:
                 home = home.rpartition("/")[0]
             kind, _, rest = path[len(home) + 1 :].partition("/")
             self._tree.setdefault(home, {}).setdefault(kind, []).append(rest)
-        self._heads = {home: self._read_head(text) for home, text in self._texts(f"{home}/{_META}" for home in homes)}
+        texts = self._texts(f"{home}/{_META}" for home in homes)
+        self._heads = {home: self._read_head(home, text) for home, text in texts}
         """What each ``meta.yaml`` says, by its folder."""
 
-    def _read_head(self, text: str) -> Mapping[str, Any]:
-        said = self._yaml.load(text, Loader=getattr(self._yaml, "CSafeLoader", self._yaml.SafeLoader))
-        return said if isinstance(said, dict) else {}
+    def _read_head(self, home: str, text: str) -> Mapping[str, Any]:
+        try:
+            said = self._yaml.load(text, Loader=getattr(self._yaml, "CSafeLoader", self._yaml.SafeLoader))
+        except (self._yaml.YAMLError, ValueError, RecursionError) as error:  # a time that is none is a ValueError
+            self._leave(f"{home}/{_META}", " ".join(str(error).split()))
+            return {}
+        if not isinstance(said, dict) or not said:
+            self._leave(f"{home}/{_META}", "it says nothing")
+            return {}
+        return said
+
+    def _made(
+        self, found: Iterable[tuple[str, Mapping[str, Any]]], make: Callable[[str, Mapping[str, Any]], _Made]
+    ) -> Iterator[_Made]:
+        """Yield what is made of each head. One that makes no sense is said, and does not stop the others."""
+        for home, head in found:
+            try:
+                yield make(home, head)
+            except (KeyError, TypeError, ValueError) as error:
+                self._leave(f"{home}/{_META}", f"{type(error).__name__}: {error}")
+
+    def _leave(self, path: str, why: object) -> None:
+        self.left_out.setdefault(_BROKEN, []).append(f"{path}: {why}")
 
     def _texts(self, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield each file with its text; of a ``meta.yaml`` that is its folder."""
@@ -66,7 +90,7 @@ class FileStore:
             yield path.removesuffix(f"/{_META}"), content.decode("utf-8", "replace")
 
     def _in(self, folder: str) -> list[tuple[str, Mapping[str, Any]]]:
-        return [(home, self._heads[home]) for home in self._homes.get(folder, [])]
+        return [(home, head) for home in self._homes.get(folder, []) if (head := self._heads[home])]
 
     def experiments(self) -> Iterable[Experiment]:
         """Return the groups of runs."""
@@ -76,23 +100,24 @@ class FileStore:
         ]
 
     def runs(self) -> Iterable[Run]:
-        """Return all runs, oldest first."""
-        found = [
-            Run(
-                id=str(head.get("run_id") or head.get("run_uuid")),
+        """Return all runs, oldest first, those of the trash too."""
+
+        def make(home: str, head: Mapping[str, Any]) -> Run:
+            status = str(head.get("status"))
+            return Run(
+                id=str(head.get("run_id") or head["run_uuid"]),
                 name=str(head.get("run_name") or head.get("name") or ""),
-                experiment=experiment,
+                experiment=home.rpartition("/")[0],
                 user=str(head.get("user_id") or ""),
-                status=_STATUSES.get(head.get("status", 0), str(head.get("status"))),
-                stage=str(head.get("lifecycle_stage", "active")),
-                start=head.get("start_time"),
-                end=head.get("end_time"),
+                status=_STATUSES.get(status, status),
+                stage=DELETED if home.startswith(f"{_TRASH}/") else str(head.get("lifecycle_stage", "active")),
+                start=_millis(head.get("start_time")),
+                end=_millis(head.get("end_time")),
                 uri=str(head.get("artifact_uri", "")),
             )
-            for experiment, _ in self._in("")
-            for home, head in self._in(experiment)
-            if "run_id" in head or "run_uuid" in head
-        ]
+
+        experiments = [home for above in ("", _TRASH) for home in self._homes.get(above, [])]
+        found = [run for experiment in experiments for run in self._made(self._in(experiment), make)]
         return sorted(found, key=lambda run: (run.start or 0, run.id))
 
     def details(self, runs: list[Run]) -> Iterable[Details]:
@@ -104,9 +129,18 @@ class FileStore:
             yield Details(
                 params=self._section(home, "params", contents),
                 tags=self._section(home, "tags", contents),
-                metrics={name: _points(text) for name, text in self._section(home, "metrics", contents).items()},
+                metrics=self._metrics(home, contents),
                 datasets=len(self._in(f"{home}/inputs")),
             )
+
+    def _metrics(self, home: str, contents: Mapping[str, str]) -> dict[str, Columns]:
+        found = {}
+        for name, text in self._section(home, "metrics", contents).items():
+            try:
+                found[name] = _points(text)
+            except (ValueError, OverflowError) as error:
+                self._leave(f"{home}/metrics/{name}", error)
+        return found
 
     def _paths(self, home: str, kind: str) -> list[str]:
         return [f"{home}/{kind}/{name}" for name in self._tree.get(home, {}).get(kind, [])]
@@ -117,56 +151,57 @@ class FileStore:
 
     def logged_models(self) -> Iterable[LoggedModel]:
         """Return the models that runs have logged."""
-        found = []
-        models = [found for experiment, _ in self._in("") for found in self._in(f"{experiment}/models")]
-        for home, head in models:
-            if head.get("lifecycle_stage", "active") != DELETED:
-                texts = dict(self._texts([*self._paths(home, "params"), *self._paths(home, "tags")]))
-                said = {
-                    "params": self._section(home, "params", texts),
-                    "tags": self._section(home, "tags", texts),
-                    "type": head.get("model_type"),
-                }
-                found.append(
-                    LoggedModel(
-                        id=str(head["model_id"]),
-                        name=str(head["name"]),
-                        run=str(head.get("source_run_id")),
-                        experiment=home.partition("/")[0],
-                        uri=str(head.get("artifact_location", "")),
-                        created=int(head.get("creation_timestamp", 0)),
-                        said={key: value for key, value in said.items() if value},
-                    )
-                )
-        return found
+
+        def make(home: str, head: Mapping[str, Any]) -> LoggedModel:
+            texts = dict(self._texts([*self._paths(home, "params"), *self._paths(home, "tags")]))
+            said = {
+                "params": self._section(home, "params", texts),
+                "tags": self._section(home, "tags", texts),
+                "type": head.get("model_type"),
+            }
+            return LoggedModel(
+                id=str(head["model_id"]),
+                name=str(head["name"]),
+                run=str(head.get("source_run_id")),
+                experiment=home.partition("/")[0],
+                uri=str(head.get("artifact_location", "")),
+                created=int(head.get("creation_timestamp", 0)),
+                said={key: value for key, value in said.items() if value},
+            )
+
+        models = [model for experiment, _ in self._in("") for model in self._in(f"{experiment}/models")]
+        living = [(home, head) for home, head in models if head.get("lifecycle_stage", "active") != DELETED]
+        return [*self._made(living, make)]
 
     def registered(self) -> Iterable[Registered]:
         """Yield the registered models."""
-        for home, head in self._in("models"):
+
+        def make(home: str, head: Mapping[str, Any]) -> Registered:
             texts = dict(self._texts([*self._paths(home, "tags"), *self._paths(home, "aliases")]))
             said = {"description": head.get("description"), "tags": self._section(home, "tags", texts)}
-            yield Registered(
+            return Registered(
                 name=str(head["name"]),
                 aliases={alias: int(n) for alias, n in self._section(home, "aliases", texts).items()},
                 said={key: value for key, value in said.items() if value},
-                versions=sorted(self._versions(home), key=lambda version: version.number),
+                versions=sorted(self._made(self._in(home), self._version), key=lambda version: version.number),
             )
 
-    def _versions(self, model: str) -> Iterator[Version]:
-        for home, head in self._in(model):
-            tags = self._section(home, "tags", dict(self._texts(self._paths(home, "tags"))))
-            said = {"description": head.get("description"), "user_id": head.get("user_id"), "tags": tags}
-            yield Version(
-                number=int(head["version"]),
-                created=int(head.get("creation_timestamp") or 0),
-                changed=int(head.get("last_updated_timestamp") or 0),
-                source=str(head.get("source") or ""),
-                where=str(head.get("storage_location") or ""),
-                run=str(head.get("run_id") or ""),
-                model=str(head.get("model_id") or ""),
-                stage=str(head.get("current_stage") or ""),
-                said={key: value for key, value in {**said, "stage": head.get("current_stage")}.items() if value},
-            )
+        return self._made(self._in("models"), make)
+
+    def _version(self, home: str, head: Mapping[str, Any]) -> Version:
+        tags = self._section(home, "tags", dict(self._texts(self._paths(home, "tags"))))
+        said = {"description": head.get("description"), "user_id": head.get("user_id"), "tags": tags}
+        return Version(
+            number=int(head["version"]),
+            created=int(head.get("creation_timestamp") or 0),
+            changed=int(head.get("last_updated_timestamp") or 0),
+            source=str(head.get("source") or ""),
+            where=str(head.get("storage_location") or ""),
+            run=str(head.get("run_id") or ""),
+            model=str(head.get("model_id") or ""),
+            stage=str(head.get("current_stage") or ""),
+            said={key: value for key, value in {**said, "stage": head.get("current_stage")}.items() if value},
+        )
 
     def files_in(self, folder: str) -> list[tuple[str, Stat]]:
         """Return the files in a folder of artifacts."""
@@ -180,6 +215,10 @@ def _artifacts_of(path: str) -> str | None:
     if parts[0] == "models" or parts[place : place + 1] != ["artifacts"]:
         return None
     return "/".join(parts[: place + 1])
+
+
+def _millis(said: Any) -> int | None:
+    return None if said is None else int(said)
 
 
 def _points(text: str) -> Columns:

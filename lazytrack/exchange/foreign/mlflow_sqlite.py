@@ -3,9 +3,11 @@
 import contextlib
 import math
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from lazytrack.exchange.foreign.databases import open_database
 from lazytrack.exchange.foreign.mlflow_store import DELETED, Details, Experiment, LoggedModel, Registered, Run, Version
 from lazytrack.files import Files, Stat
 from lazytrack.series import Columns
@@ -28,24 +30,27 @@ class Database:
     ------
     ValueError
         When it is none.
+    FileNotFoundError
+        When there is none.
     """
 
     def __init__(self, path: str, root: Files) -> None:
         self.root = root
-        self._connection = sqlite3.connect(f"{path}", check_same_thread=False)
+        self.left_out: dict[str, list[str]] = {}
+        self._path = path
+        self._connection = open_database(path)
+        weakref.finalize(self, self._connection.close)
         self._connection.row_factory = sqlite3.Row
-        try:
-            self._connection.execute("pragma query_only = 1")
-            tables = self._rows("select name from sqlite_master where type = 'table'")
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} is no sqlite database: {error}") from error
-        self._tables = {row["name"] for row in tables}
+        self._tables = {row["name"] for row in self._rows("select name from sqlite_master where type = 'table'")}
         if not {"runs", "experiments", "metrics", "params", "tags"} <= self._tables:
             raise ValueError(f"{path} is no database of MLflow: it has no table of runs")
 
     def _rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
-        with contextlib.closing(self._connection.execute(query, values)) as cursor:
-            return cursor.fetchall()
+        try:
+            with contextlib.closing(self._connection.execute(query, values)) as cursor:
+                return cursor.fetchall()
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self._path} is no sqlite database, or a damaged one: {error}") from error
 
     def _all(self, table: str, order: str) -> list[dict[str, Any]]:
         """Return the rows of a table, none where this release of MLflow has none of that name."""

@@ -8,8 +8,14 @@ import attrs
 from lazytrack.files import Files, Stat
 from lazytrack.series import Columns
 
+_NO_LONGER = 221_845_392_000_000
 DELETED = "deleted"
 """What MLflow says of a run or an experiment that was moved to its trash."""
+
+
+def is_time(millis: Any) -> bool:
+    """Tell whether these are milliseconds of anything honest: since 1970, and before the year 9000."""
+    return isinstance(millis, int) and 0 <= millis < _NO_LONGER
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +96,8 @@ class Backend(Protocol):
 
     root: Files
     """The folder that it is in."""
+    left_out: dict[str, list[str]]
+    """What of it cannot be read: of what kind, and which; more is found while it is read."""
 
     def experiments(self) -> Iterable[Experiment]:
         """Return the groups of runs."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import attrs
 
 from lazytrack import codec, naming
 from lazytrack.exchange.foreign import pickled
+from lazytrack.exchange.foreign.databases import open_database
 from lazytrack.exchange.foreign.draft import Draft, Place, places_in
 from lazytrack.files import Files, local_copy, open_files
 from lazytrack.provenance import kept
@@ -33,12 +34,15 @@ class Importing:
         Of the workspace.
     steps
         What each step said of itself, by its id.
+    is_here
+        What tells of a record whether it is in the project that it goes to.
     dry
         Whether files are only counted.
     """
 
     files: Files
     steps: Mapping[str, dict[str, Any]]
+    is_here: Callable[[str], bool]
     dry: bool
     left_out: dict[str, list[str]] = attrs.Factory(dict)
 
@@ -77,7 +81,7 @@ class Importing:
             changed_at=max(times, default=begun),
             source={"from": "tango", "id": run},
             folder=f"{record}/",
-            dry=self.dry,
+            dry=self.dry and not self.is_here(record),
         )
         draft.put("name", run)
         draft.put("author", user)
@@ -143,7 +147,7 @@ class Importing:
         yield from ()
 
 
-def begin(source: str, *, dry: bool, options: Mapping[str, Any], **_: Any) -> Importing:
+def begin(source: str, *, is_here: Callable[[str], bool], dry: bool, options: Mapping[str, Any], **_: Any) -> Importing:
     """Open a local workspace.
 
     Raises
@@ -155,16 +159,19 @@ def begin(source: str, *, dry: bool, options: Mapping[str, Any], **_: Any) -> Im
     if not {"settings.json", _TOLD} & {*files.names("")}:
         raise ValueError(f"{files.url} is no workspace of tango: neither settings.json nor {_TOLD} is in it")
     left_out: dict[str, list[str]] = {}
-    return Importing(files, _read_steps(files, left_out, options), dry, left_out)
+    return Importing(files, _read_steps(files, left_out, options), is_here, dry, left_out)
 
 
 def _read_steps(files: Files, left_out: dict[str, list[str]], options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what each step said of itself: pickles in a database, which are read and not run."""
     steps: dict[str, dict[str, Any]] = {}
     if _TOLD in files.names(""):
-        with contextlib.closing(sqlite3.connect(local_copy(f"{files.url}/{_TOLD}", **options))) as connection:
-            connection.execute("pragma query_only = 1")
-            rows = connection.execute("select key, value from unnamed order by key").fetchall()
+        path = local_copy(f"{files.url}/{_TOLD}", **options)
+        try:
+            with contextlib.closing(open_database(path)) as connection:
+                rows = connection.execute("select key, value from unnamed order by key").fetchall()
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{files.url}/{_TOLD} cannot be read: {error}") from error
         for step_id, value in rows:
             try:
                 step = _plain(pickled.read(value))

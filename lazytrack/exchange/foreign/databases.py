@@ -1,0 +1,19 @@
+"""Sqlite databases that others have made, opened to be read and never written."""
+
+import sqlite3
+from pathlib import Path
+
+
+def open_database(path: str) -> sqlite3.Connection:
+    """Open a database on a local disk; what is not there is not made.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    """
+    where = Path(path).absolute()
+    where.stat()
+    connection = sqlite3.connect(f"{where.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    connection.execute("pragma query_only = 1")
+    return connection

@@ -115,7 +115,7 @@ def sync(
     """Copy what is missing, whole files in a safe order: to be repeated, and interrupted, as often as one likes."""
     opened = given.open_repository(source) if repository else given.open_project(source)
     done = opened.sync(target, verify=verify)
-    note(f"{done.target}: {done.files} files copied, {size(done.size)}; {done.present} were there already")
+    note(f"{target}: {done.files} files copied, {size(done.size)}; {done.present} were there already")
     if done.problems:
         for path, why in done.problems.items():
             note(f"{path} {why}")

@@ -30,7 +30,14 @@ def nightly() -> None:
 with Project("churn"):
     nightly.with_options(run_name="nightly")()
 """
-FAILS = {"lazytrack close nightly -p churn --status failed": 2}
+LAZYSCRIBE = """
+[{"name": "before", "slug": "before-20240101000000", "author": "dana", "metrics": {"auc": 0.8}, "parameters": {},
+  "created_at": "2024-01-01T00:00:00", "last_updated": "2024-01-01T00:00:00", "tags": [], "tests": [], "artifacts": []}]
+"""
+FAILS = {
+    "lazytrack close nightly -p churn --status failed": 2,
+    'lazytrack run -p tries -- python -c "raise SystemExit(3)"': 3,
+}
 
 
 def commands():
@@ -41,18 +48,19 @@ def commands():
             yield command, shown
 
 
-def test_each_command_of_the_page_runs_and_shows_what_it_says(tmp_path, monkeypatch, capsys):
+def test_each_command_of_the_page_runs_and_shows_what_it_says(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     for name in ("LAZYTRACK_PROJECT", "LAZYTRACK_REPOSITORY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LAZYTRACK_PROVENANCE", "1")
+    Path("old.json").write_text(LAZYSCRIBE)
     for command, shown in commands():
         if command == "python train.py":
             exec(compile(TRAIN, "train.py", "exec"), {"__name__": "train"})
             continue
-        capsys.readouterr()
+        capfd.readouterr()
         code = cli.main(shlex.split(command)[1:])
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         assert code == FAILS.get(command, 0), f"{command}: {out}{err}"
         for line in shown:
             pattern = ".*".join(map(re.escape, line.split("…")))
@@ -68,9 +76,9 @@ def test_each_command_is_on_the_page():
 
 
 @pytest.mark.parametrize("name", [*cli._COMMANDS, "ls"])
-def test_each_command_says_what_it_takes(name, capsys):
+def test_each_command_says_what_it_takes(name, capfd):
     assert cli.main([name, "--help"]) == 0
-    told = capsys.readouterr().out
+    told = capfd.readouterr().out
     assert "Usage:" in told
     assert name == "ls" or f"lazytrack {name}" in told
 

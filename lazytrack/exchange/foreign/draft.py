@@ -7,9 +7,9 @@ made. So importing again is merging what is there already, and costs nothing.
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import attrs
 
@@ -52,6 +52,25 @@ class Place:
     def open(self) -> IO[bytes]:
         """Open it for reading."""
         return self.files.open_read(self.path)
+
+
+SENSELESS = "what makes no sense"
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading raises of a file that another tracker would not have written so."""
+_Item = TypeVar("_Item")
+
+
+def drafted(
+    items: Iterable[tuple[str, _Item]], make: "Callable[[_Item], Draft]", left_out: dict[str, list[str]]
+) -> "Iterator[Draft]":
+    """Yield the draft of each item; one that makes no sense is said by its name, and does not stop the others."""
+    for name, item in items:
+        try:
+            draft = make(item)
+        except _MALFORMED as error:
+            left_out.setdefault(SENSELESS, []).append(f"{name}: {type(error).__name__}: {error}")
+        else:
+            yield draft
 
 
 def places_in(files: Files, folder: str, listed: Iterable[tuple[str, Stat]]) -> list[Place]:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.exchange.foreign.draft import Draft, places_in
+from lazytrack.exchange.foreign.draft import Draft, drafted, places_in
 from lazytrack.files import Files, Stat, join, open_files, split
 
 _OF_ARTIFACTS = {"name", "fname", "handler", "version", "created_at", "expiry"}
@@ -51,12 +51,14 @@ class Importing:
     def drafts(self) -> Iterator[Draft]:
         """Yield a draft for each experiment."""
         seen: Counter[str] = Counter()
-        if self._is_repository:
-            return
-        for entry in self.entries:
+
+        def make(entry: dict[str, Any]) -> Draft:
             slug = str(entry["slug"])
             seen[slug] += 1  # two of one name and second have one slug
-            yield self._draft(entry, slug, seen[slug])
+            return self._draft(entry, slug, seen[slug])
+
+        if not self._is_repository:
+            yield from drafted(((str(entry.get("slug", entry["name"])), entry) for entry in self.entries), make, self.left_out)
 
     def _draft(self, entry: Mapping[str, Any], slug: str, number: int) -> Draft:
         record = _record_of(slug, number)
@@ -145,26 +147,29 @@ class Importing:
         """Yield a draft for each version of an artifact."""
         if not self._is_repository:
             return
-        for entry in self.entries:
-            name, number = str(entry["name"]), int(entry["version"])
-            created_at = codec.parse_time(entry["created_at"])
-            draft = Draft(
-                record=f"{naming.safe_part(name)}/{number}",
-                by="unknown",
-                created_at=created_at,
-                changed_at=created_at,
-                source={"from": "lazyscribe", "id": f"{name}/{number}"},
-                folder="",
-                dry=self.dry,
-            )
-            draft.put("name", name)
-            draft.put("created_at", naming.iso(created_at))
-            self._put_artifact(draft, f"artifacts.{name}", entry, name)
-            if (said := draft.fields.pop(f"artifacts.{name}", None)) is not None:
-                draft.fields["artifact"] = said
-            yield draft
+        named = ((f"{entry['name']}/{entry['version']}", entry) for entry in self.entries)
+        yield from drafted(named, self._version, self.left_out)
         if _RELEASES in self.files.names(""):
             self.left_out["releases: copy their file beside the repository"] = [f"{self.files.url}/{_RELEASES}"]
+
+    def _version(self, entry: Mapping[str, Any]) -> Draft:
+        name, number = str(entry["name"]), int(entry["version"])
+        created_at = codec.parse_time(entry["created_at"])
+        draft = Draft(
+            record=f"{naming.safe_part(name)}/{number}",
+            by="unknown",
+            created_at=created_at,
+            changed_at=created_at,
+            source={"from": "lazyscribe", "id": f"{name}/{number}"},
+            folder="",
+            dry=self.dry,
+        )
+        draft.put("name", name)
+        draft.put("created_at", naming.iso(created_at))
+        self._put_artifact(draft, f"artifacts.{name}", entry, name)
+        if (said := draft.fields.pop(f"artifacts.{name}", None)) is not None:
+            draft.fields["artifact"] = said
+        return draft
 
 
 def _record_of(slug: str, number: int) -> str:
@@ -194,6 +199,8 @@ def begin(
         raise ValueError(f"{source} is a folder: name the JSON file of a project or a repository of lazyscribe") from (
             error
         )
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source} is no JSON: {error}") from error
     if not isinstance(entries, list) or not all(_is_entry(entry) for entry in entries):
         raise ValueError(f"{source} is neither a project nor a repository of lazyscribe: those are lists of entries")
     return Importing(files, name, entries, home, is_here, dry)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from lazytrack import naming
-from lazytrack.exchange.foreign.draft import Draft, Place, places_in
+from lazytrack.exchange.foreign.draft import Draft, Place, drafted, places_in
 from lazytrack.exchange.foreign.mlflow_files import FileStore
 from lazytrack.exchange.foreign.mlflow_sqlite import Database
 from lazytrack.exchange.foreign.mlflow_store import (
@@ -98,8 +98,13 @@ class Importing:
             self.left_out["runs that were deleted"] = [f"{trashed} of them"]
         for start in range(0, len(runs), 100):
             batch = runs[start : start + 100]
-            for run, details in zip(batch, self.backend.details(batch), strict=True):
-                yield self._draft(run, details, groups.get(run.experiment), models.get(run.id, []))
+            pairs = zip(batch, self.backend.details(batch), strict=True)
+
+            def make(pair: tuple[Run, Details]) -> Draft:
+                run, details = pair
+                return self._draft(run, details, groups.get(run.experiment), models.get(run.id, []))
+
+            yield from drafted(((pair[0].id, pair) for pair in pairs), make, self.left_out)
 
     def _draft(self, run: Run, details: Details, group: Experiment | None, models: list[LoggedModel]) -> Draft:
         tags = dict(details.tags)

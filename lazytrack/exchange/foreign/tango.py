@@ -11,7 +11,7 @@ import attrs
 from lazytrack import codec, naming
 from lazytrack.exchange.foreign import pickled
 from lazytrack.exchange.foreign.databases import open_database
-from lazytrack.exchange.foreign.draft import Draft, Place, places_in
+from lazytrack.exchange.foreign.draft import SENSELESS, Draft, Place, drafted, places_in
 from lazytrack.files import Files, local_copy, open_files
 from lazytrack.provenance import kept
 
@@ -57,14 +57,20 @@ class Importing:
         for path, stat in sorted(self.files.walk(_RUNS), key=lambda item: item[0]):
             _, run, *inside = path.split("/")
             if inside == [_OF_A_RUN]:
-                runs[run] = _ids_in(codec.loads(self.files.read(path)))
+                try:
+                    runs[run] = _ids_in(codec.loads(self.files.read(path)))
+                except ValueError as error:
+                    self.left_out.setdefault(SENSELESS, []).append(f"{path}: {error}")
             elif inside == [_PRINTED]:
                 printed[run] = stat.size
         named = {step_id for ids in runs.values() for step_id in ids.values()}
         if alone := self.steps.keys() - named:
             self.left_out["steps that are in no run"] = sorted(alone)
-        for run, ids in runs.items():
-            yield self._draft(run, ids, listed, printed.get(run, 0))
+
+        def make(run: str) -> Draft:
+            return self._draft(run, runs[run], listed, printed.get(run, 0))
+
+        yield from drafted(((run, run) for run in runs), make, self.left_out)
 
     def _draft(self, run: str, ids: Mapping[str, str], listed: Mapping[str, list[Place]], printed: int) -> Draft:
         steps = {name: self.steps[each] for name, each in ids.items() if each in self.steps}

@@ -41,6 +41,9 @@ _EXTRAS = {
     "plotly": "plotly",
     "image": "PIL",
     "system": "psutil",
+    "arrow": "pyarrow",
+    "duckdb": "duckdb",
+    "mlflow": "yaml",
 }
 _MOST = 20
 """Files that are listed."""
@@ -213,7 +216,7 @@ def doctor(
 
 
 def _version(module: str) -> str:
-    name = {"PIL": "pillow"}.get(module, module)
+    name = {"PIL": "pillow", "yaml": "pyyaml"}.get(module, module)
     try:
         return version(name)
     except PackageNotFoundError:

@@ -73,6 +73,9 @@ class StepFailed(LazytrackError, RuntimeError):  # noqa: N818  (a published name
 class WorkerLost(LazytrackError, RuntimeError):  # noqa: N818  (a published name)
     """The process that ran a step died without a word."""
 
+    exit_code: int | None = None
+    """Of that process, where it is known."""
+
 
 class PipelineRunError(LazytrackError, RuntimeError):
     """A run of a pipeline cannot be started, or went wrong as a whole."""

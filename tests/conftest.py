@@ -176,6 +176,13 @@ def dask_server():
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def slurm_server():
+    server = Server("slurm.py")
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def dask_cluster(dask_server):
     return f"dask://127.0.0.1:{dask_server.port}"

@@ -15,6 +15,7 @@ from lazytrack.steps.environment import hush, turns, variables
 from lazytrack.steps.execution import Outcome, Task, attempt, safe_reason
 from lazytrack.steps.executors import Engine
 from lazytrack.steps.invocation import Invocation, own_copy
+from lazytrack.steps.launching import launch, operator_of
 from lazytrack.steps.record import StepRecord
 from lazytrack.steps.secrets import look_up
 from lazytrack.steps.workers import run_alone
@@ -119,6 +120,9 @@ class Attempts:
         secrets = look_up(options.secrets or (), invocation.step.name)
         hush(secrets)
         wanted = plan.variables | secrets
+        if (operator := operator_of(options)) is not None:
+            place = folder(invocation.step.name, anew="attempts" in record._record)
+            return launch(self._run, operator, invocation, record, names, place, secrets)
         task = Task(
             step=invocation.step,
             configuration=options,

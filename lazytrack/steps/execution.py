@@ -94,6 +94,8 @@ class Outcome:
     outputs: dict[str, Made] = attrs.Factory(dict)
     output_metadata: dict[str, dict[str, Any]] = attrs.Factory(dict)
     log: str = ""
+    is_recorded: bool = False
+    """Whether where it ran has recorded it."""
 
 
 def attempt(

@@ -20,6 +20,10 @@ VARIABLE = "LAZYTRACK_EXECUTOR"
 """The environment variable with the executor of pipelines that do not say."""
 DEFAULT = "threads"
 _AHEAD = 2
+LAUNCHED = 1024
+"""Steps that operators are given at the same time."""
+OPERATORS = "step operators"
+"""What says that it is operators who run steps; no user can."""
 THREADS = 16
 """Steps that run at the same time on threads, where nobody says how many."""
 KNOWN = "inline, threads, threads:8, processes, processes:4, dask, dask://host:8786, or an executor object"
@@ -88,6 +92,13 @@ class Threads(Engine):
 
     def cancel(self) -> None:
         """Do nothing: a thread cannot be stopped."""
+
+
+class Launchers(Threads):
+    """Has operators run steps: a thread for each does little but wait."""
+
+    def __init__(self) -> None:
+        super().__init__(LAUNCHED)
 
 
 class OwnThreads(Threads):
@@ -233,6 +244,8 @@ def engine_of(given: Any) -> Engine:
     match given:
         case "inline":
             return Inline()
+        case _ if given is OPERATORS:
+            return Launchers()
         case "threads":
             return Threads(THREADS)
         case "processes":

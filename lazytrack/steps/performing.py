@@ -218,7 +218,7 @@ class Performer:
 
     # --- how it went ---
 
-    def _conclude(
+    def _conclude(  # noqa: C901  (one case a way to end)
         self, invocation: Invocation, record: StepRecord, outcome: Outcome, key: CacheKey | None
     ) -> ExecutionStatus:
         experiment = self.experiment
@@ -230,7 +230,8 @@ class Performer:
             named.append(ARTIFACT + log.entry.name)
         if outcome.output_metadata:
             fields["output_metadata"] = codec.store(outcome.output_metadata)
-        self._refuse_logged_twice(invocation, outcome)
+        if not outcome.is_recorded:
+            self._refuse_logged_twice(invocation, outcome)
         status = ExecutionStatus.COMPLETED
         if self._run.failures.is_cancelling and isinstance(outcome.error, WorkerLost):
             # It is this run that has ended its process.

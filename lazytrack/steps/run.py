@@ -21,11 +21,13 @@ from lazytrack.steps.cache import index_of
 from lazytrack.steps.calls import Calls
 from lazytrack.steps.configuration import GroupInfo
 from lazytrack.steps.context import run_here, step_here
-from lazytrack.steps.executors import Engine, Engines, check_executor, chosen
+from lazytrack.steps.executors import OPERATORS, Engine, Engines, check_executor, chosen
 from lazytrack.steps.failures import Failures
 from lazytrack.steps.futures import MapResultsFuture, StepFuture
 from lazytrack.steps.handles import ExternalArtifact, OutputArtifact, unmapped
 from lazytrack.steps.invocation import Invocation
+from lazytrack.steps.launching import check_launch, operator_of
+from lazytrack.steps.locating import is_loading
 from lazytrack.steps.mapping import calls_of
 from lazytrack.steps.modes import ExecutionMode, RunOptions
 from lazytrack.steps.performing import Performer
@@ -219,6 +221,8 @@ class Run:
     def _engine(self, step: BaseStep, executor: Any) -> Engine:
         if executor is not None:
             check_executor(executor, f"step {step.name!r}: executor")
+        if operator_of(step.configuration.over(self.options.defaults)) is not None:
+            return self._engines.get(OPERATORS)
         engine = self._engines.get(executor)
         engine.check(step.name, step.configuration.over(self.options.defaults).resources)
         return engine
@@ -274,6 +278,7 @@ class Run:
     def _prepared(self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], **how: Any) -> Invocation:
         self.failures.check()
         invocation = self.calls.prepare(step, args, kwargs, **how)
+        check_launch(self, step, invocation.plan.configuration)
         self._is_empty = False
         return invocation
 
@@ -517,6 +522,11 @@ def _check_guarded() -> None:
     RuntimeError
         Which says what to do.
     """
+    if is_loading():
+        raise RuntimeError(
+            "a step of this script is being run by a step operator, which loads the script, and would run the pipeline "
+            "again: put what runs it under if __name__ == '__main__':"
+        )
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and getattr(processes.current_process(), "_inheriting", False):
         raise RuntimeError(

@@ -2,7 +2,7 @@
 
 import os
 
-from lazytrack.tracking import entered
+from lazytrack.tracking import entered, surrounding
 from lazytrack.tracking.experiment import Experiment
 from lazytrack.tracking.project import Project
 from lazytrack.tracking.surrounding import EXPERIMENT, PROJECT
@@ -24,8 +24,11 @@ def active_project() -> Project:
         When it cannot be read.
     """
     project = entered.innermost()
-    if project is not None:
-        return project
+    return _opened_here() if project is None else project  # (one without experiments is false)
+
+
+def _opened_here() -> Project:
+    """Return the project of ``LAZYTRACK_PROJECT``, else ``project.json``."""
     path = os.environ.get(PROJECT) or "project.json"
     known = path, _working_folder()
     project = _opened.get(known)
@@ -47,7 +50,9 @@ def surrounding_experiment() -> Experiment | None:
     slug = os.environ.get(EXPERIMENT)
     if not slug:
         return None
-    project = active_project()
+    project = entered.innermost()
+    if project is None or project.mode == "r" or surrounding.slug_at(project.location) is None:  # it is another one's
+        project = _opened_here()
     held = project._experiments.get(slug)
     return held if held is not None and held._is_joined else project.attach(slug, autosave=True)
 

@@ -1,9 +1,11 @@
 """An SSH server on this machine, with SFTP: OpenSSH with throw-away keys, for the user who runs it.
 
-Started as ``python ssh.py``; prints its port and the file of a key that it lets in, as JSON, then serves until its
-standard input is closed. Where OpenSSH is missing and this user may install it, it is installed.
+Started as ``python ssh.py``; prints its port, the file of a key that it lets in, and the files by which OpenSSH's
+client knows it, as JSON, then serves until its standard input is closed: ``ssh -F config lazytrack-test command`` asks
+nothing. Where OpenSSH is missing and this user may install it, it is installed.
 """
 
+import contextlib
 import getpass
 import json
 import os
@@ -17,21 +19,34 @@ from pathlib import Path
 
 from installing import PATIENCE, alone
 
+NAME = "lazytrack-test"
+"""What the client's configuration calls it."""
+
 
 def install():
     """Return the path of sshd."""
     with alone("sshd"):
-        if (where := find()) is None:
-            for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "openssh-server"]):
-                subprocess.run(
-                    command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PATIENCE
-                )
-            where = find()
-    return where
+        if find("sshd") is None or find("ssh") is None:
+            debian("openssh-server", "openssh-client")
+    return find("sshd")
 
 
-def find():
-    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+def find(name):
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def debian(*packages):
+    """Install packages of the system, as root."""
+    rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if not all(map(shutil.which, ("apt-get", *rights[:1]))):
+        raise SystemExit(f"{' '.join(packages)}: missing, and cannot be installed here")
+    # On this level none of their services is started, where there is no systemd.
+    settings = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
+    for what in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        command = [*rights, *settings, "apt-get", "-qq", *what]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed: {done.stderr}")
 
 
 def free_port():
@@ -51,7 +66,8 @@ def await_answer(port):
 
 def main():
     sshd = install()
-    Path("/run/sshd").mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # only root's needs it
+        Path("/run/sshd").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         keys = Path(folder)
         for name in ("host", "user"):
@@ -63,10 +79,19 @@ def main():
             f"AuthorizedKeysFile {keys / 'user.pub'}\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
             "UsePAM no\nStrictModes no\nSubsystem sftp internal-sftp\nMaxStartups 100\nMaxSessions 100\n"
         )
+        key, known = keys / "user", keys / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{port} {(keys / 'host.pub').read_text()}")
+        (keys / "client").write_text(
+            f"Host {NAME}\nHostName 127.0.0.1\nPort {port}\nUser {getpass.getuser()}\nIdentityFile {key}\n"
+            f"IdentitiesOnly yes\nIdentityAgent none\nBatchMode yes\nLogLevel ERROR\nStrictHostKeyChecking yes\n"
+            f"UserKnownHostsFile {known}\nGlobalKnownHostsFile none\n"
+        )
         server = subprocess.Popen([sshd, "-D", "-f", str(keys / "config")], stderr=subprocess.DEVNULL)
         try:
             await_answer(port)
-            print(json.dumps({"port": port, "key": str(keys / "user"), "user": getpass.getuser()}), flush=True)
+            where = {"port": port, "key": str(key), "user": getpass.getuser()}
+            where |= {"host": NAME, "config": str(keys / "client"), "known_hosts": str(known)}
+            print(json.dumps(where), flush=True)
             sys.stdin.read()
         finally:
             server.terminate()

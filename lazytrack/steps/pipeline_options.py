@@ -24,6 +24,7 @@ _OF_STEPS = (
     "retry",
     "environment",
     "secrets",
+    "step_operator",
     "substitutions",
     "cache_policy",
 )

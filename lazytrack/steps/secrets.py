@@ -1,15 +1,11 @@
 """Secrets: the variables that a step is given by name, and that no record holds."""
 
-import json
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from lazytrack.errors import StepInterfaceError
+from lazytrack.step_operators.references import FILE, read_file
 from lazytrack.steps.environment import outside
-
-FILE = "LAZYTRACK_SECRETS_FILE"
-"""The environment variable with the path of a JSON file of secrets."""
 
 
 def look_up(names: Iterable[str], step: str) -> dict[str, str]:
@@ -24,7 +20,7 @@ def look_up(names: Iterable[str], step: str) -> dict[str, str]:
         When there is no such secret, or the file cannot be read; the message holds no secret.
     """
     names = list(names)
-    kept, here = (_file(step), outside()) if names else ({}, {})
+    kept, here = (_kept(step), outside()) if names else ({}, {})
     variables: dict[str, str] = {}
     for name in names:
         found = kept.get(name, here.get(name))
@@ -46,16 +42,8 @@ def look_up(names: Iterable[str], step: str) -> dict[str, str]:
     return variables
 
 
-def _file(step: str) -> dict[str, object]:
-    path = os.environ.get(FILE)
-    if not path:
-        return {}
+def _kept(step: str) -> dict[str, object]:
     try:
-        kept = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        # What a parser says of a file may quote it.
-        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
-        raise StepInterfaceError(f"step {step!r}: the file of secrets, {path}, cannot be read: {why}") from None
-    if not isinstance(kept, dict):
-        raise StepInterfaceError(f"step {step!r}: the file of secrets, {path}, holds no JSON object")
-    return kept
+        return read_file()
+    except LookupError as error:
+        raise StepInterfaceError(f"step {step!r}: {error}") from None  # (what it comes from may quote a secret)

@@ -236,7 +236,8 @@ def pipeline(
         ``name``, ``enable_cache``, ``tags``, ``execution_mode``, ``executor``, ``progress``; see
         `PipelineConfiguration`. All others are defaults of those of its steps: ``enable_artifact_metadata``,
         ``enable_step_logs``, ``settings``, ``extra``, hooks, ``model``, ``retry``, ``environment``, ``secrets``,
-        ``step_operator``, ``substitutions``, ``cache_policy``; see `StepConfiguration`. ``dynamic`` is accepted, and changes nothing.
+        ``step_operator``, ``substitutions``, ``cache_policy``; see `StepConfiguration`. ``dynamic`` is accepted, and
+        changes nothing.
     """
     if function is not None:
         return Pipeline(function, options)

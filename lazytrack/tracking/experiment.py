@@ -38,6 +38,8 @@ class Experiment(Running):
         What is logged already.
     created_at
         By default now; without a zone it is taken as UTC.
+    parent
+        The experiment it is a part of, or its slug.
 
     Raises
     ------
@@ -47,7 +49,7 @@ class Experiment(Running):
 
     __slots__ = ()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what is known of it already)
         self,
         name: str,
         project: str | os.PathLike[str] = "project.json",
@@ -60,8 +62,12 @@ class Experiment(Running):
         dependencies: "Mapping[str, Experiment] | None" = None,
         notes: str | None = None,
         created_at: datetime | None = None,
+        parent: "Experiment | str | None" = None,
     ) -> None:
-        self._begin(Owner(project, author), name, notes=notes, created_at=created_at)
+        above = parent.slug if isinstance(parent, Experiment) else parent
+        if above is not None:
+            codec.text(above, "parent")
+        self._begin(Owner(project, author), name, notes=notes, created_at=created_at, parent=above)
         self.status = "completed"  # until a block begins, nothing runs
         self.log_metrics(metrics or {})
         self.log_parameters(parameters or {})

@@ -4,6 +4,7 @@ import operator
 import struct
 from array import array
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from lazytrack import codec, naming
@@ -67,7 +68,7 @@ class Measured(Logged):
 
     # --- logging ---
 
-    def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
+    def log_metric(self, name: str, value: Any, step: int | None = None, *, time: datetime | None = None) -> None:
         """Log a metric; the last value stays, and with a step so does the history.
 
         Parameters
@@ -79,19 +80,25 @@ class Measured(Logged):
             Where the run is: an integer, which several values may share. All metrics of a run are best logged on one
             axis: `Project.resume` goes on from a step of it. Names that begin with ``system/`` are for what goes by
             the clock.
+        time
+            Of the point, where that is not now: of what was measured before, or elsewhere. Without a zone it is taken
+            as UTC.
 
         Raises
         ------
         TypeError
-            When the value is no number, or the step no integer.
+            When the value is no number, the step no integer, or the time none.
         ValueError
-            When the value does not fit a float, or the step is beyond 2**53.
+            When the value does not fit a float, the step is beyond 2**53, or there is a time without a step.
         ReadOnlyError
             When this may not be changed.
         """
         if step is None:
+            if time is not None:
+                raise ValueError(f"metric {name!r}: a time is for a point of its history, which has a step: give both")
             self.metrics[name] = value
             return
+        at = None if time is None else naming.to_micros(codec.moment(time, f"the time of metric {name!r}"))
         points = self._points.get(name)
         if points is None or type(value) is not float or type(step) is not int or not -MAX_STEP <= step <= MAX_STEP:
             name, value, step = _checked(name, value, step)
@@ -103,7 +110,7 @@ class Measured(Logged):
             if not is_noted or ledger.refusal is not None or ledger.watch is not None:
                 self._note_points(points)
             ledger.updated = micros = naming.micros()
-            points.data.extend(_pack(step, micros, value))
+            points.data.extend(_pack(step, micros if at is None else at, value))
             dict.__setitem__(points.section, name, value)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:

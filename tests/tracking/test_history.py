@@ -50,6 +50,34 @@ def test_a_metric_with_steps_keeps_its_history_and_shows_the_last_value(project,
     assert not exp.dirty
 
 
+def test_points_of_before_keep_their_times_and_their_experiments_their_parents(project):
+    began = datetime(2024, 1, 1, 8, tzinfo=UTC)
+    sweep = Experiment("sweep", created_at=began)
+    trial = Experiment("trial", created_at=began, parent=sweep)
+    for step in range(100):
+        trial.log_metric("loss", 1 / (step + 1), step, time=began + timedelta(minutes=step))
+    trial.log_metric("auc", 0.5, step=0, time=datetime(2024, 1, 1, 9))  # noqa: DTZ001  (taken as UTC)
+    project.append(sweep)
+    project.append(trial)
+    project.save()
+    assert again(project, "trial").history("loss").time == [began + timedelta(minutes=n) for n in range(100)]
+    assert again(project, "trial").history("auc").time == [began + timedelta(hours=1)]
+    assert again(project, "trial").parent == again(project, "sweep")
+    assert [child.name for child in again(project, "sweep").children] == ["trial"]
+
+
+@pytest.mark.parametrize(
+    ("step", "time", "error", "words"),
+    [(None, datetime.now(UTC), ValueError, "has a step: give both"), (1, "2024", TypeError, "must be a datetime")],
+)
+def test_a_time_that_is_none_or_has_no_step_is_refused_and_changes_nothing(project, step, time, error, words):
+    exp = project.log("run")
+    with pytest.raises(error, match=words):
+        exp.log_metric("loss", 0.5, step, time=time)
+    assert exp.metrics == {}
+    assert exp.history_names == []
+
+
 def test_without_steps_there_is_no_history(project):
     exp = project.log("run")
     exp.log_metric("auc", 0.9)

@@ -228,6 +228,11 @@ def short_slug(slug: str) -> str:
     return slug.rsplit("-", 2)[0]
 
 
+def record_time(slug: str) -> datetime:
+    """Return the second that a record's name says it was made in."""
+    return datetime.strptime(slug.rsplit("-", 2)[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
 def stamp(time: datetime) -> str:
     """Return `time` as fourteen digits, UTC: ``YYYYMMDDHHMMSS``."""
     return time.astimezone(UTC).strftime("%Y%m%d%H%M%S").rjust(14, "0")

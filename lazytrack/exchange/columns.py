@@ -44,10 +44,10 @@ def to_arrow(columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, type] = M
 
 
 def _array(pyarrow: Any, values: Sequence[Any]) -> Any:
-    kinds = {type(value) for value in values}
+    kinds = {_kind(each) for each in {type(value) for value in values}}
     kinds.discard(type(None))
-    if kinds <= {int, float} and float in kinds:
-        return pyarrow.array(values, pyarrow.float64())
+    if kinds == {int, float}:
+        return pyarrow.array([as_number(value) for value in values], pyarrow.float64())
     if kinds == {datetime}:
         return pyarrow.array(values, pyarrow.timestamp("us", "UTC"))
     if kinds == {dict}:
@@ -56,10 +56,18 @@ def _array(pyarrow: Any, values: Sequence[Any]) -> Any:
         return pyarrow.array(values, pyarrow.list_(pyarrow.string()))
     if len(kinds) < 2:  # noqa: PLR2004  (of one kind, or none)
         try:
-            return pyarrow.array(values)
+            made = pyarrow.array(values)
         except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
             pass  # a list of several kinds, or an integer beyond 64 bits
+        else:
+            if not _has_empty_dict(pyarrow, made.type):
+                return made
     return pyarrow.array([value if value is None else as_text(value) for value in values], pyarrow.string())
+
+
+def _kind(of: type) -> type:
+    """Return the plain type of one: what an experiment holds are dicts and lists of its own."""
+    return next((kind for kind in (dict, list) if issubclass(of, kind)), of)
 
 
 def _struct(pyarrow: Any, values: Sequence[dict[str, Any] | None]) -> Any:
@@ -68,6 +76,12 @@ def _struct(pyarrow: Any, values: Sequence[dict[str, Any] | None]) -> Any:
         return pyarrow.nulls(len(values), pyarrow.string())
     columns = [_array(pyarrow, [value.get(name) if value else None for value in values]) for name in names]
     return pyarrow.StructArray.from_arrays(columns, names=distinct(names))
+
+
+def _has_empty_dict(pyarrow: Any, kind: Any) -> bool:
+    """Tell whether a type has a struct of no fields in it, which Parquet has no place for."""
+    inner = [kind.field(place).type for place in range(kind.num_fields)]
+    return (pyarrow.types.is_struct(kind) and not inner) or any(_has_empty_dict(pyarrow, each) for each in inner)
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -95,5 +109,5 @@ def as_number(value: Any) -> float | None:
         try:
             return float(value)
         except OverflowError:
-            return math.copysign(math.inf, value)
+            return math.inf if value > 0 else -math.inf
     return None

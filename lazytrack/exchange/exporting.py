@@ -1,6 +1,5 @@
 """Exports: a whole project as one file, a JSON document or a zip archive, that can be opened anywhere."""
 
-import contextlib
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,10 +9,10 @@ import attrs
 
 from lazytrack import naming
 from lazytrack.artifacts import Shelf, StoredFile
-from lazytrack.errors import FormatError, LazytrackError
+from lazytrack.errors import LazytrackError
 from lazytrack.files import Files
-from lazytrack.journal import Patch, read_head
-from lazytrack.journal.document import compose, compose_export
+from lazytrack.journal import Patch
+from lazytrack.journal.document import FAMILY, compose, compose_export, parse
 from lazytrack.progress import Progress
 
 _PIECE_BYTES = 2**20
@@ -64,11 +63,12 @@ def check_target(files: Files, name: str, *, overwrite: bool) -> None:
     if not overwrite:
         raise FileExistsError(f"there is a file {where} already: give another name, or overwrite=True")
     if name.endswith(".json"):
-        with contextlib.suppress(FormatError):  # whatever it is, it is no store
-            head = read_head(files, name, kind="project")
-            if head is None or head.kind == "export":
-                return
-            raise FileExistsError(f"{where} is the head of a project: an export does not take its place")
+        data = files.read(name)
+        found = parse(data)
+        if found.kind in {"project", "repository"}:
+            raise FileExistsError(f"{where} is the head of a {found.kind}: an export does not take its place")
+        if found.kind != "export" and f'"{FAMILY}'.encode() in data:  # damaged, or of a newer lazytrack
+            raise FileExistsError(f"{where} may be the head of a store: an export does not take its place")
 
 
 def write(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import duckdb
 
 Columns = Mapping[str, Sequence[Any]]
+_QUERIES = {"SELECT", "EXPLAIN", "CALL", "PRAGMA", "MULTI", "SET", "ATTACH", "DETACH", "LOAD"}
+"""What DuckDB calls the statements that leave the tables as they are; a pivot is several in one."""
 
 
 class Database:
@@ -32,7 +34,7 @@ class Database:
         duckdb = extras.load("duckdb")
         self._error = duckdb.Error
         self._connection = duckdb.connect()
-        self._connection.execute("set timezone = 'UTC'")
+        self._connection.execute("set global timezone = 'UTC'")
         self._tables = tables
         self._states: dict[str, object] = {}
         """The state of the project that each table is of."""
@@ -57,8 +59,12 @@ class Database:
                 if re.search(rf'\b{name}\b"?(?!\s*\.)', text, re.IGNORECASE) and self._states.get(name, self) != state:
                     self._make(name)
                     self._states[name] = state
+            # A connection does one thing at a time, and what is found is read later, by whichever thread.
+            connection = self._connection.cursor()
+            found: duckdb.DuckDBPyRelation | None = None
             try:
-                found: duckdb.DuckDBPyRelation | None = self._connection.sql(text)
+                if {statement.type.name for statement in connection.extract_statements(text)} <= _QUERIES:
+                    found = connection.sql(text)
             except self._error as error:
                 raise ValueError(f"{error}; tables are {', '.join(self._tables)}") from error
         if found is None:

@@ -10,8 +10,8 @@ import attrs
 from lazytrack.artifacts.blobs import digest
 from lazytrack.errors import ArtifactLoadError, FormatError
 from lazytrack.files import Files, Sending, Stat, threads_for
-from lazytrack.journal import read_head
-from lazytrack.journal.document import parse
+from lazytrack.journal import Journal, Patch, read_head
+from lazytrack.journal.document import PACK_NAME, parse
 from lazytrack.maintenance import Store
 from lazytrack.progress import Progress
 
@@ -20,6 +20,9 @@ _CLAIMS = "claims/"
 _PUT_ASIDE = "damaged/"
 _PIECE_BYTES = 2**20
 _ATTEMPTS = 10
+_TOGETHER = 64
+"""So many files of the journal are read at once."""
+_GONE = "is gone here, and a record names it"
 _RELEASES = "releases.json"
 """The file beside a repository that says which versions belong together."""
 
@@ -97,7 +100,7 @@ def sync(store: Store, source: Side, target: Side, *, kind: str, verify: bool = 
         When one of them cannot be read, or the target not be written.
     """
     report = Synced(source=source.url, target=target.url)
-    _check_heads(source, target, kind)
+    _check_heads(store, source, target, kind)
     if kind == "repository":
         _check_claims(source, target)
     for _ in range(_ATTEMPTS):
@@ -105,12 +108,17 @@ def sync(store: Store, source: Side, target: Side, *, kind: str, verify: bool = 
         journal = [f"{folder}/{name}" for folder in _JOURNAL for name in source.inside.names(folder)]
         known = _digests(store)
         with Progress(f"syncing {target.url}", files=0) as progress:
-            there = _listed(target.inside)
-            found = {path: stat for path, stat in _listed(source.inside).items() if _is_content(path)}
-            _copy_all(source.inside, target.inside, _missing(found, there, report), known, report, progress)
+            there, here = _listed(target.inside), _listed(source.inside)
+            found = {path: stat for path, stat in here.items() if _is_content(path)}
+            report.present = len(there.keys() & {*found, *journal}) - report.files  # of an earlier turn
+            _compare_sizes(here, there, report)
+            lost = known.keys() - found.keys() - there.keys()
+            report.problems |= dict.fromkeys(lost, _GONE)
+            missing = {path: stat for path, stat in found.items() if path not in there}
+            _copy_all(source.inside, target.inside, missing, known, report, progress)
             if verify:
                 _verify(target.inside, {p: known[p] for p in found.keys() & there.keys() & known.keys()}, report)
-            gone = _copy_journal(source.inside, target.inside, journal, there, report)
+            gone = _copy_journal(source.inside, target.inside, [path for path in journal if path not in there], report)
         if not gone:  # what was packed meanwhile is in a pack that was not listed
             break
     else:
@@ -136,12 +144,13 @@ def _copy_releases(source: Files, target: Files, report: Synced) -> None:
 
 
 def _digests(store: Store) -> dict[str, str]:
-    """Return the sha256 of the files that records name, by path."""
+    """Return the sha256 of the files that records name, by path, but for those that had expired and were collected."""
     store.refresh()
-    return {need.path: need.stored.sha256 for need in store.with_parts([]) if need.stored is not None}
+    needs = [need for need in store.with_parts([]) if not store.was_collected(need)]
+    return {need.path: need.stored.sha256 for need in needs if need.stored is not None}
 
 
-def _check_heads(source: Side, target: Side, kind: str) -> None:
+def _check_heads(store: Store, source: Side, target: Side, kind: str) -> None:
     ours, theirs = (read_head(side.files, side.head, kind=kind) for side in (source, target))
     if ours is None:
         raise FileNotFoundError(f"there is no {kind} at {source.url}")
@@ -153,15 +162,28 @@ def _check_heads(source: Side, target: Side, kind: str) -> None:
             f"{target.url} is another {kind}, and no copy of {source.url}: `lazytrack merge` adds what one project "
             "holds to another"
         )
-    if theirs is None and (found := [path for path, _ in target.inside.walk() if _is_journal(path)]):
-        _check_begun(source.inside, found, target)
+    if f"{target.url}/".startswith(f"{source.inside.url}/"):
+        raise FormatError(f"{target.url} is within {source.inside.url}: each copy would hold the one before it")
+    if theirs is None and (
+        found := [f"{folder}/{name}" for folder in _JOURNAL for name in target.inside.names(folder)]
+    ):
+        _check_begun(store, source.inside, found, target)
 
 
-def _check_begun(source: Files, found: list[str], target: Side) -> None:
+def _check_begun(store: Store, source: Files, found: list[str], target: Side) -> None:
     """Refuse a folder without a head that is not a copy of this store that was begun and interrupted."""
-    ours = {path for path, _ in source.walk() if _is_journal(path)}
-    if not ours & {*found}:
+    if {f"{folder}/{name}" for folder in _JOURNAL for name in source.names(folder)}.intersection(found):
+        return
+    store.refresh()  # what was copied may be in a pack by now, as another file
+    contents = [content for _, content in target.inside.read_many(found) if isinstance(content, bytes)]
+    if not any(_says(store.journal, patch) for content in contents for patch in parse(content).patches):
         raise FormatError(f"{target.inside.url} holds something else, and has no head: sync to an empty place")
+
+
+def _says(journal: Journal, patch: Patch) -> bool:
+    """Tell whether a patch of another store is one of this, or was before its record was deleted."""
+    record = patch["record"]
+    return journal.is_deleted(record) or patch["at"] in journal.times(record).values()
 
 
 def _check_claims(source: Side, target: Side) -> None:
@@ -194,16 +216,12 @@ def _listed(files: Files) -> dict[str, Stat]:
     return {path: stat for path, stat in found if not any(part.startswith(".") for part in path.split("/"))}
 
 
-def _missing(found: Mapping[str, Stat], there: Mapping[str, Stat], report: Synced) -> dict[str, Stat]:
-    missing = {}
-    for path, stat in found.items():
-        if path not in there:
-            missing[path] = stat
-        elif there[path].size != stat.size:
-            report.problems[path] = f"has {there[path].size} bytes there, and {stat.size} here: delete it there"
-        else:
-            report.present += 1
-    return missing
+def _compare_sizes(here: Mapping[str, Stat], there: Mapping[str, Stat], report: Synced) -> None:
+    for path in here.keys() & there.keys():
+        if not path.startswith(_PUT_ASIDE) and here[path].size != there[path].size:
+            report.problems[path] = (
+                f"has {there[path].size} bytes there, and {here[path].size} here: delete it where it is wrong"
+            )
 
 
 def _copy_all(
@@ -225,7 +243,7 @@ def _copy_all(
                 report.files += 1
             except FileNotFoundError:  # it was collected meanwhile
                 if path in known:
-                    report.problems[path] = "is gone here, and a record names it"
+                    report.problems[path] = _GONE
             except ArtifactLoadError as error:
                 report.problems[path] = str(error)
 
@@ -248,22 +266,32 @@ def _verify(target: Files, known: Mapping[str, str], report: Synced) -> None:
             report.problems[path] = f"has sha256 {found} there, recorded is {sha256}: delete it there, and sync again"
 
 
-def _copy_journal(
-    source: Files, target: Files, journal: Iterable[str], there: Mapping[str, Stat], report: Synced
-) -> list[str]:
-    """Copy the files of the journal, and return those that are gone by now."""
+def _copy_journal(source: Files, target: Files, wanted: Iterable[str], report: Synced) -> list[str]:
+    """Copy files of the journal, and return those that are gone by now."""
     gone = []
-    wanted = [path for path in journal if path not in there]
-    for path, content in source.read_many(wanted):
-        if isinstance(content, FileNotFoundError):
-            gone.append(path)
-        elif isinstance(content, OSError):
-            raise content
-        else:
-            if (problem := parse(content).problem) is not None:
-                report.problems[path] = problem
-            target.create(path, content)
-            report.files += 1
-            report.size += len(content)
-    report.present += len([path for path in journal if path in there])
+    ordered = sorted(wanted, key=_age)
+    for first in range(0, len(ordered), _TOGETHER):
+        some = ordered[first : first + _TOGETHER]
+        contents = dict(source.read_many(some))
+        for path in some:
+            content = contents[path]
+            if isinstance(content, FileNotFoundError):
+                gone.append(path)
+            elif isinstance(content, OSError):
+                raise content
+            else:
+                if (problem := parse(content).problem) is not None:
+                    report.problems[path] = problem
+                target.create(path, content)
+                report.files += 1
+                report.size += len(content)
     return gone
+
+
+def _age(path: str) -> tuple[int, str]:
+    """Return what sorts the files of the journal such that what begins a record comes before what changes it.
+
+    What was packed is older than what was not, and was packed again the oftener the older it is.
+    """
+    match = PACK_NAME.fullmatch(path)
+    return -int(match[1]) if match else 0, path.rpartition("/")[2].rpartition("-")[0] if match else path

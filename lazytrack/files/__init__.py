@@ -1,6 +1,7 @@
 """Bytes at paths on any filesystem: the only room that knows fsspec."""
 
 import contextlib
+import errno
 import importlib
 import math
 import os
@@ -80,7 +81,7 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
     _refuse_cut(path)
     scheme, rest = _protocol(path)
     if path.endswith(_ARCHIVE) and scheme != "zip" and not (scheme in _LOCAL and os.path.isdir(rest)):
-        return _adapter("zip")("", protocol="zip", fo=local_copy(path, **options))
+        return _in_archive(path, **options)
     given = _PROTOCOL.match(path)
     if scheme in _CACHES or (given and (given[0].endswith("::") or ("::" in rest and scheme not in _LOCAL))):
         raise ValueError(f"cannot keep a store at the chained URL {path!r}: give that of the storage itself")
@@ -101,6 +102,22 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         raise ModuleNotFoundError(f"a store at {path!r} needs {how} ({error})") from error
     except TypeError as error:
         raise TypeError(f"{error} for a store at {path!r}") from error
+
+
+def _in_archive(url: str, **options: Any) -> Files:
+    """Return the files in an archive.
+
+    Raises
+    ------
+    OSError
+        When it is none, or not there.
+    """
+    import zipfile  # noqa: PLC0415  (few stores are archives)
+
+    path = local_copy(url, **options)
+    if os.path.exists(path) and not zipfile.is_zipfile(path):
+        raise OSError(errno.EINVAL, "it is no zip archive, or was cut short", url)
+    return _adapter("zip")("", protocol="zip", fo=path)
 
 
 def local_copy(url: str, **options: Any) -> str:

@@ -53,9 +53,9 @@ class HeldFiles(Files):
         raise io.UnsupportedOperation(f"no names are claimed in {self.url}")
 
     def names(self, folder: str) -> list[str]:
-        start = f"{folder}/"
+        start = f"{folder}/" if folder else ""
         inside = [path[len(start) :] for path in self._held if path.startswith(start)]
-        return [name for name in inside if "/" not in name]
+        return [name for name in inside if "/" not in name and name[:1] not in {"", "."}]
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
         start = f"{folder}/" if folder else ""

@@ -1,5 +1,6 @@
 """The head of a store: the one file with a name people know, ``project.json`` or ``repository.json``."""
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from lazytrack import codec, naming
+from lazytrack import naming
 from lazytrack.errors import FormatError
 from lazytrack.files import Files
 from lazytrack.journal import document
@@ -112,8 +113,8 @@ def write_head(files: Files, name: str, *, kind: str) -> Head:
 def _hint(data: bytes) -> str:
     """Recognise what people may have there instead of a head."""
     try:
-        content: Any = codec.loads(data)
-    except ValueError:
+        content: Any = json.loads(data)  # others write NaN, which strict JSON has not
+    except (ValueError, RecursionError):
         return "; lazytrack needs a path of its own"
     if isinstance(content, list):
         return " (a JSON list, as lazyscribe writes; `lazytrack import lazyscribe SOURCE -p PROJECT` takes it over)"

@@ -36,7 +36,7 @@ def take_over(repository: "Repository", drafts: "Iterable[Draft]", report: "Impo
         if _is_news(repository, draft, report):
             is_new = draft.record not in repository._journal
             report.leave_out(draft)
-            if draft.dry or _write(repository, draft):
+            if report.dry_run or _write(repository, draft):
                 report.add(draft, is_new=is_new)
             else:
                 report.left_out.setdefault(_TAKEN, []).append(draft.source["id"])

@@ -1,15 +1,17 @@
 """A project's data in and out: as one file, and from what other trackers have written."""
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from lazytrack.files import open_files, split
-from lazytrack.journal import head_path, writable
-from lazytrack.tracking.copies import adopt_patches, moved
+from lazytrack.files import join, open_files, relative, split
+from lazytrack.journal import Patch, head_path, writable
+from lazytrack.tracking.copies import adopt_patches
+from lazytrack.tracking.dependencies import FIELD
 from lazytrack.tracking.logged import artifact_file, files_of
-from lazytrack.tracking.owner import Owner
+from lazytrack.tracking.registry import registry
 from lazytrack.tracking.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -83,10 +85,12 @@ class Exchanged(Upkeep):
         files = open_files(folder, **self.options_for(path, cache=False))
         exporting.check_target(files, name, overwrite=overwrite)
         self.refresh()
-        records = self._slugs() if slugs is None else [*dict.fromkeys(self[slug].slug for slug in slugs)]
+        wanted = self._slugs() if slugs is None else dict.fromkeys(self[slug].slug for slug in slugs)
+        records = [record for record in wanted if record in self._journal]
         with_artifacts = name.endswith(".zip") if artifacts is None else artifacts
-        there = Owner(f"{folder}/project.json" if name.endswith(".zip") else path, **self.options_for(path))
-        patches = [moved(writable(p), self, there) for record in records for p in self._journal.patches(record)]
+        seen_from, own = (f"{folder}/{name}", "project.json") if name.endswith(".zip") else (folder, name)
+        place = functools.partial(self._exported, seen_from=seen_from, own=own, records={*records})
+        patches = [place(writable(patch)) for record in records for patch in self._journal.patches(record)]
         if slugs is None:
             at = self._journal.clock.tick()
             gone = sorted(record for record in self._journal.deleted if not record.startswith("."))
@@ -158,7 +162,21 @@ class Exchanged(Upkeep):
             if self._database is None:
                 self._database = Database(Relations(self))
         unsaved = any(experiment._ledger.changed for experiment in list(self._experiments.values()))
-        return self._database.query(query, object() if unsaved else self._journal.version)
+        return self._database.query(query, object() if unsaved else (self._journal.version, frozenset(self._hidden)))
+
+    def _exported(self, patch: Patch, *, seen_from: str, own: str, records: set[str]) -> Patch:
+        """Return a patch with its dependencies as they are seen from an export; those on what is in it, within it."""
+        there = {}
+        for field, value in patch.get("set", {}).items():
+            place, _, slug = str(value).rpartition("|")
+            if not field.startswith(FIELD) or not (place.endswith(".json") or place in registry):
+                continue
+            location = registry[place].location if place in registry else join(self.dir, place)
+            if location == self.location and slug in records:
+                there[field] = f"{own}|{slug}"
+            elif place not in registry:
+                there[field] = f"{relative(location, seen_from)}|{slug}"
+        return patch | {"set": patch["set"] | there} if there else patch
 
     def import_from(
         self,
@@ -209,7 +227,11 @@ class Exchanged(Upkeep):
             self._check_writable("import into it")
         self.refresh()
         path = os.fspath(source)
-        how = {"home": self._head_name, "is_here": lambda record: record in self._journal}
+        how = {
+            "home": self._head_name,
+            "is_here": lambda record: record in self._journal,
+            "records": lambda: {*self._journal.created(), *self._journal.deleted},
+        }
         importing = foreign.begin(kind, path, **how, follow=follow, dry=dry_run, options=storage_options)
         report = foreign.Imported(kind=kind, source=path, dry_run=dry_run)
         drafts = importing.drafts()

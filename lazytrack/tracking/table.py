@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from lazytrack import codec, extras, naming
-from lazytrack.exchange.columns import as_text, to_arrow
+from lazytrack.exchange.columns import as_number, as_text, to_arrow
 from lazytrack.files import open_files, split
 from lazytrack.series import SYSTEM
 
@@ -194,7 +194,7 @@ def _flat(items: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def _column(polars: Any, values: list[Any]) -> Any:
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int, float}:
-        return polars.Series([None if value is None else float(value) for value in values])
+        return polars.Series([as_number(value) for value in values])
     if kinds == {list} and {type(item) for value in values for item in value or ()} <= {str}:
         return polars.Series(values, dtype=polars.List(polars.String))
     try:

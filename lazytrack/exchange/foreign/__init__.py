@@ -84,9 +84,9 @@ def begin(kind: str, source: str, **how: Any) -> Importing:
     Parameters
     ----------
     how
-        ``home`` and ``is_here``, what the project is called that it goes to, and what tells of a record whether it is
-        there; ``follow``, whether artifacts are fetched from outside of the source; ``dry``, whether files are only
-        counted; ``options`` for the filesystem of the source.
+        ``home``, ``is_here`` and ``records``, what the project is called that it goes to, what tells of a record
+        whether it is there, and what returns all that are or were; ``follow``, whether artifacts are fetched from
+        outside of the source; ``dry``, whether files are only counted; ``options`` for the filesystem of the source.
 
     Raises
     ------

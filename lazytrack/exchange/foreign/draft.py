@@ -6,7 +6,9 @@ made. So importing again is merging what is there already, and costs nothing.
 
 import functools
 import hashlib
+import io
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import IO, Any, TypeVar, cast
@@ -25,6 +27,9 @@ from lazytrack.series import WRITERS, Columns, Role, Writer
 
 IMPORTED = "imported"
 """The field of a record that says where it was imported from."""
+
+
+_IS_ARTIFACT = re.compile(r"artifact$|(?:tests\.[^.]+\.)?artifacts\.")
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +60,7 @@ class Place:
 
 
 SENSELESS = "what makes no sense"
-_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading raises of a file that another tracker would not have written so."""
 _Item = TypeVar("_Item")
 
@@ -184,6 +189,8 @@ class Draft:
         if any(place.is_link for place in places):
             self.leave("links among artifacts, which may lead anywhere", field)
             places = [place for place in places if not place.is_link]
+        if not places:
+            return
         self._count(places)
         if self.dry:
             return
@@ -219,7 +226,7 @@ class Draft:
     def _stored(self, field: str, place: Place, name: str, version: int) -> StoredFile:
         with place.open() as file:
             sha256 = digest(file)
-            size = file.tell()
+            size = file.seek(0, io.SEEK_END)  # a digest of what is in memory does not read to the end
         path = f"{self._home(field, version, naming.tail_of(self.record, field, place.name, sha256))}/{name}"
         self.held[path] = functools.partial(cast("Any", place.open))
         return StoredFile(path=path, sha256=sha256, size=size)
@@ -242,7 +249,8 @@ class Draft:
         ----------
         earlier
             What the store says of the record by now: each field with the time it was set. What an earlier import has
-            said and this one does not is unset; what was changed here since stays.
+            said and this one does not is unset, but for artifacts: they may be out of reach now. What was changed here
+            since stays.
         """
         tail = naming.tail_of(self.record, self.digest)
         said = self.fields | {IMPORTED: codec.store({**self.source, "digest": self.digest})}
@@ -251,7 +259,13 @@ class Draft:
         after = self.created_at if last is None else naming.logical_to_time(last)
         ended = naming.logical(max(self.changed_at, after + timedelta(microseconds=1)), tail)
         begun = naming.logical(self.created_at, naming.tail_of(self.record))
-        gone = [field for field, at in earlier.items() if at == last and field not in said and field not in first]
+        if last is not None:
+            said = {field: value for field, value in said.items() if earlier.get(field, last) == last}
+        gone = [
+            field
+            for field, at in earlier.items()
+            if at == last and field not in said and field not in first and not _IS_ARTIFACT.match(field)
+        ]
         patch = {"at": ended, "by": self.by, "record": self.record, "set": said}
         if gone:
             patch["unset"] = gone

@@ -58,7 +58,9 @@ class Importing:
             return self._draft(entry, slug, seen[slug])
 
         if not self._is_repository:
-            yield from drafted(((str(entry.get("slug", entry["name"])), entry) for entry in self.entries), make, self.left_out)
+            yield from drafted(
+                ((str(entry.get("slug", entry["name"])), entry) for entry in self.entries), make, self.left_out
+            )
 
     def _draft(self, entry: Mapping[str, Any], slug: str, number: int) -> Draft:
         record = _record_of(slug, number)

@@ -1,6 +1,7 @@
 """MLflow: what its stores keep, and what becomes of it here."""
 
 import ast
+import functools
 import math
 import re
 import warnings
@@ -44,6 +45,7 @@ _LONGEST_TAG = 100
 _LIVING_STAGES = {"Staging", "Production"}
 _GONE_STAGE = "Deleted_Internal"
 _VERSION_URI = re.compile(r"models:/+(?P<name>.+)/(?P<version>\d+)")
+_RUN_URI = re.compile(r"runs:/+(?P<id>[^/]+)/(?P<path>.+)")
 _MODEL_URI = re.compile(r"models:/+(?P<id>m-[0-9a-z]+)")
 
 
@@ -248,8 +250,9 @@ class Importing:
                 there = sound
             if not there:
                 self.left_out.setdefault("registered models without versions", []).append(model.name)
-            for version in there:
-                yield self._version(model, version, models, registered)
+            named = ((f"{model.name}/{version.number}", version) for version in there)
+            make = functools.partial(self._version, model, models=models, registered=registered)
+            yield from drafted(named, make, self.left_out)
             yield self._aliases(model, there)
 
     def _version(
@@ -296,6 +299,9 @@ class Importing:
             others = {other.number: other for other in registered[match["name"]].versions}
             if (other := others.get(int(match["version"]))) is not None and other is not version:
                 return self._source_of(other, models, registered, draft)
+        if (match := _RUN_URI.fullmatch(uri)) is not None:
+            files, folder = self._folders.get(match["id"], (None, ""))
+            return None if files is None else (files, f"{folder}/{match['path']}".strip("/"))
         match = _MODEL_URI.fullmatch(uri)
         logged = models.get(match["id"] if match else version.model)
         if logged is not None:

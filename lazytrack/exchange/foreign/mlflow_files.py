@@ -40,6 +40,8 @@ class FileStore:
         for path, stat in sorted(root.walk(), key=lambda item: item[0]):
             if (folder := _artifacts_of(path)) is not None:
                 self._artifacts.setdefault(folder, []).append((path, stat))
+            elif stat.is_link:
+                self._leave(path, "it is a link, which may lead anywhere")
             else:
                 paths.append(path)
         homes = [path.removesuffix(f"/{_META}") for path in paths if path.endswith(f"/{_META}")]

@@ -7,6 +7,8 @@ from typing import Any
 import attrs
 
 _MARK = object()
+_DEEPEST, _MOST = 100, 10**6
+"""So deep, and so many values, a pickle may be; nothing honest is."""
 
 
 @attrs.frozen
@@ -35,11 +37,43 @@ def read(data: bytes) -> Any:
         When it is none, or says something in a way that data alone never needs.
     """
     try:
-        return _Reader().read(data)
+        value = _Reader().read(data)
+        _measure(value, 0, {})
+        return value  # noqa: TRY300
     except ValueError:
         raise
     except Exception as error:
         raise ValueError(f"is no pickle that can be read: {type(error).__name__}: {error}") from error
+
+
+def _measure(value: Any, depth: int, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Return how much a value says, and how deep it goes, though what it says twice may be there once.
+
+    Raises
+    ------
+    ValueError
+        When it has no end, or would have none in practice.
+    """
+    match value:
+        case dict():
+            inside = [*value, *value.values()]
+        case list() | tuple() | set() | frozenset():
+            inside = [*value]
+        case Made():
+            inside = [value.of, *value.arguments, value.state]
+        case _ if value is _MARK:
+            raise ValueError("ends in the middle of something")
+        case _:
+            return 1, 0
+    found = known.get(id(value))
+    if found is None and depth < _DEEPEST:
+        sizes = [_measure(item, depth + 1, known) for item in inside]
+        found = known[id(value)] = 1 + sum(size for size, _ in sizes), 1 + max((high for _, high in sizes), default=0)
+    if found is None or found[1] > _DEEPEST:
+        raise ValueError("is nested too deep, or in itself")
+    if found[0] > _MOST:
+        raise ValueError("says the same again and again, far more than anyone reads")
+    return found
 
 
 class _Reader:

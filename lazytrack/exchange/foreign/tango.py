@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,8 +34,8 @@ class Importing:
         Of the workspace.
     steps
         What each step said of itself, by its id.
-    is_here
-        What tells of a record whether it is in the project that it goes to.
+    is_here, records
+        What tells of a record whether it is in the project that it goes to, and what returns all that are or were.
     dry
         Whether files are only counted.
     """
@@ -43,13 +43,17 @@ class Importing:
     files: Files
     steps: Mapping[str, dict[str, Any]]
     is_here: Callable[[str], bool]
+    records: Callable[[], Iterable[str]]
     dry: bool
     left_out: dict[str, list[str]] = attrs.Factory(dict)
+    _known: dict[str, str] = attrs.Factory(dict)
+    """The records of the project, by their last part: a run's follows from what it is, and not from its times."""
 
     def drafts(self) -> Iterator[Draft]:
         """Yield a draft for each run."""
+        self._known = {record.rpartition("-")[2]: record for record in self.records()}
         listed: dict[str, list[Place]] = {}
-        printed: dict[str, int] = {}
+        printed: dict[str, Place] = {}
         runs: dict[str, dict[str, str]] = {}
         for path, stat in sorted(self.files.walk(_CACHE), key=lambda item: item[0]):
             _, step_id, *_ = path.split("/")
@@ -58,28 +62,39 @@ class Importing:
             _, run, *inside = path.split("/")
             if inside == [_OF_A_RUN]:
                 try:
+                    if stat.is_link:
+                        raise ValueError("it is a link, which may lead anywhere")  # noqa: TRY301
                     runs[run] = _ids_in(codec.loads(self.files.read(path)))
                 except ValueError as error:
                     self.left_out.setdefault(SENSELESS, []).append(f"{path}: {error}")
             elif inside == [_PRINTED]:
-                printed[run] = stat.size
+                printed[run] = Place(
+                    name="output.txt", files=self.files, path=path, size=stat.size, is_link=stat.is_link
+                )
         named = {step_id for ids in runs.values() for step_id in ids.values()}
         if alone := self.steps.keys() - named:
             self.left_out["steps that are in no run"] = sorted(alone)
 
         def make(run: str) -> Draft:
-            return self._draft(run, runs[run], listed, printed.get(run, 0))
+            return self._draft(run, runs[run], listed, printed.get(run))
 
         yield from drafted(((run, run) for run in runs), make, self.left_out)
 
-    def _draft(self, run: str, ids: Mapping[str, str], listed: Mapping[str, list[Place]], printed: int) -> Draft:
+    def _draft(
+        self, run: str, ids: Mapping[str, str], listed: Mapping[str, list[Place]], printed: Place | None
+    ) -> Draft:
         steps = {name: self.steps[each] for name, each in ids.items() if each in self.steps}
         times = [step[key] for step in steps.values() for key in ("start_time", "end_time") if step.get(key)]
-        begun = min(times, default=None) or naming.from_micros(
-            int(self.files.stat(f"{_RUNS}/{run}/{_OF_A_RUN}").modified) * 10**6
-        )
+        tail = naming.tail_of("tango", run, *sorted(ids.values()))
+        known = self._known.get(tail)
+        if times:
+            begun = min(times)
+        elif known is not None:  # of a run without times a copy has another one
+            begun = naming.record_time(known)
+        else:
+            begun = naming.from_micros(int(self.files.stat(f"{_RUNS}/{run}/{_OF_A_RUN}").modified) * 10**6)
         user = next((step["platform"]["user"] for step in steps.values() if step["platform"].get("user")), "unknown")
-        record = naming.record_slug(naming.slug(run, "run"), begun, naming.tail_of("tango", run, *sorted(ids.values())))
+        record = known or naming.record_slug(naming.slug(run, "run"), begun, tail)
         draft = Draft(
             record=record,
             by=user,
@@ -99,11 +114,8 @@ class Importing:
                 self._put_step(draft, name, self.steps[step_id], listed.get(step_id, []))
             else:
                 draft.leave("steps of which nothing is said", f"{name}: {step_id}")
-        if printed:
-            path = f"{_RUNS}/{run}/{_PRINTED}"
-            draft.put_file(
-                "artifacts.output", "text", Place(name="output.txt", files=self.files, path=path, size=printed)
-            )
+        if printed is not None and printed.size:
+            draft.put_file("artifacts.output", "text", printed)
         return draft
 
     def _put_step(self, draft: Draft, name: str, step: dict[str, Any], listed: list[Place]) -> None:
@@ -140,7 +152,7 @@ class Importing:
         if _OF_A_RESULT not in names:
             return
         places = [p for name, p in names.items() if name not in _NO_RESULTS and not name.startswith(_WORK)]
-        form = codec.loads(self.files.read(names[_OF_A_RESULT].path)).get("format", {}).get("type")
+        form = self._format_in(names[_OF_A_RESULT])
         when = {"created_at": step.get("end_time")}
         if len(places) == 1:
             handler = _HANDLERS.get((form, places[0].name), "file")
@@ -148,12 +160,31 @@ class Importing:
         elif places:
             draft.put_folder(field, places, **when)
 
+    def _format_in(self, place: Place) -> str:
+        """Return by what tango has written a result; nothing where it does not say so."""
+        try:
+            said = codec.loads(self.files.read(place.path))
+        except ValueError:
+            return ""
+        match said:
+            case {"format": {"type": str(form)}}:
+                return form
+        return ""
+
     def versions(self) -> Iterator[Draft]:
         """Yield nothing: a workspace has no registry."""
         yield from ()
 
 
-def begin(source: str, *, is_here: Callable[[str], bool], dry: bool, options: Mapping[str, Any], **_: Any) -> Importing:
+def begin(
+    source: str,
+    *,
+    is_here: Callable[[str], bool],
+    records: Callable[[], Iterable[str]],
+    dry: bool,
+    options: Mapping[str, Any],
+    **_: Any,
+) -> Importing:
     """Open a local workspace.
 
     Raises
@@ -165,7 +196,7 @@ def begin(source: str, *, is_here: Callable[[str], bool], dry: bool, options: Ma
     if not {"settings.json", _TOLD} & {*files.names("")}:
         raise ValueError(f"{files.url} is no workspace of tango: neither settings.json nor {_TOLD} is in it")
     left_out: dict[str, list[str]] = {}
-    return Importing(files, _read_steps(files, left_out, options), is_here, dry, left_out)
+    return Importing(files, _read_steps(files, left_out, options), is_here, records, dry, left_out)
 
 
 def _read_steps(files: Files, left_out: dict[str, list[str]], options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -209,7 +240,7 @@ def _plain(value: Any) -> Any:  # noqa: C901  (one case a kind of value)
         case list() | tuple():
             return [_plain(item) for item in value]
         case set() | frozenset():
-            return sorted(_plain(item) for item in value)
+            return sorted((_plain(item) for item in value), key=repr)
         case bytes():
             raise ValueError("holds bytes")
         case _:
@@ -243,9 +274,14 @@ def _offset(value: Any) -> timedelta:
 
 def _ids_in(said: Any) -> dict[str, str]:
     """Return the id of each step of a run, by name."""
-    if not isinstance(said, dict):
-        return {}
-    return {name: each if isinstance(each, str) else str(each.get("unique_id")) for name, each in said.items()}
+    ids = {}
+    for name, each in said.items() if isinstance(said, dict) else [("it", said)]:
+        match each:
+            case str(step_id) | {"unique_id": str(step_id)}:
+                ids[name] = step_id
+            case _:
+                raise ValueError(f"{name} is no step")
+    return ids
 
 
 def _status_of(steps: Any) -> str:

@@ -184,5 +184,13 @@ def slurm_server():
 
 
 @pytest.fixture
+def slurm(slurm_server, monkeypatch):
+    """Have the commands of Slurm reach the one that runs here."""
+    monkeypatch.setenv("SLURM_CONF", slurm_server.said["conf"])
+    monkeypatch.setenv("PATH", f"{slurm_server.said['bin']}{os.pathsep}{os.environ['PATH']}")
+    return slurm_server
+
+
+@pytest.fixture
 def dask_cluster(dask_server):
     return f"dask://127.0.0.1:{dask_server.port}"

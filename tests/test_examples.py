@@ -18,6 +18,7 @@ SAY = {
         "'quality', which the step names, or what that names, has changed",
     ],
     "executors.py": ["choose.model", "processes:2, dask", "11 artifacts, the same on 3 executors"],
+    "engines.py": ["subprocess operator   11 of 11", "11 artifacts, the same on"],
     "quickstart.py": ["completed", "{'approve': 0.7, 'review': 0.4}"],
     "killed_and_resumed.py": [
         "killed: status running",
@@ -36,14 +37,28 @@ def test_there_is_a_test_for_each_example():
 @pytest.mark.slow
 @pytest.mark.parametrize("example", SAY)
 def test_an_example_runs_and_says_what_it_promises(example, tmp_path):
+    said = said_by(example, tmp_path)
+    assert [words for words in SAY[example] if words not in said] == [], said
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+def test_one_pipeline_makes_the_same_artifacts_on_all_engines(dask_server, tmp_path):
+    said = said_by("engines.py", tmp_path, LAZYTRACK_DASK=dask_server.said["address"], HOME=str(tmp_path))
+    for engine in ("threads", "processes", "Dask", "subprocess operator", "Dask operator", "Slurm operator"):
+        assert f"{engine:<22}11 of 11\n" in said
+    assert "11 artifacts, the same on 6 engines" in said
+
+
+def said_by(example, folder, **variables):
     done = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / example, "a folder"],
         check=False,
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         timeout=300,
-        env={**os.environ, "LAZYTRACK_PROVENANCE": "1"},
+        env={**os.environ, "LAZYTRACK_PROVENANCE": "1", **variables},
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [words for words in SAY[example] if words not in done.stdout] == [], done.stdout
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    return done.stdout

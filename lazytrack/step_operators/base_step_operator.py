@@ -32,14 +32,14 @@ class BaseStepOperatorConfig(BaseModel):
         When a field is not known, missing, or has another type; a `ValueError`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # it may be a secret
 
     def __init__(self, warn_about_plain_text_secrets: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not warn_about_plain_text_secrets:
             return
         for name, value in self.__dict__.items():
-            if isinstance(value, SecretStr) and not is_reference(value.get_secret_value()):
+            if isinstance(value, SecretStr) and (text := value.get_secret_value()) and not is_reference(text):
                 warnings.warn(
                     f"{type(self).__name__}: {name} is a secret, given as it is: a reference such as "
                     "'{{name.key}}' keeps it out of the code",

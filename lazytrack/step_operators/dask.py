@@ -1,6 +1,7 @@
 """Steps on the workers of a Dask cluster that is there already, each in a process of its own beside the worker."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -70,16 +71,18 @@ class DaskStepOperator(JobStepOperator):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._lock = threading.Lock()
-        self._connected: Any = None
+        self._connected: dict[str, Any] = {}
+        """The clients, by the address of the scheduler."""
         self._topic = f"lazytrack-{naming.unique()}"
         self._jobs: dict[str, _Job] = {}
 
     def _client(self, config: Any) -> Any:
+        address = config.address.replace("dask://", "tcp://", 1)
         with self._lock:
-            if self._connected is not None and self._connected.status == "running":
-                return self._connected
+            known = self._connected.get(address)
+            if known is not None and known.status == "running":
+                return known
             distributed = extras.load("distributed")
-            address = config.address.replace("dask://", "tcp://", 1)
             try:
                 client = distributed.Client(address, timeout=_PATIENCE_OF_CONNECTING, set_as_default=False)
             except (OSError, ValueError) as error:
@@ -87,7 +90,7 @@ class DaskStepOperator(JobStepOperator):
                     f"step operator {self.name!r}: there is no Dask scheduler at {address}: {error}"
                 ) from error
             client.subscribe_topic(self._topic, self._hear)
-            self._connected = client
+            self._connected[address] = client
             return client
 
     def _hear(self, event: tuple[float, tuple[str, str]]) -> None:
@@ -152,7 +155,7 @@ class DaskStepOperator(JobStepOperator):
     def status(self, job: str) -> JobStatus:
         """Return how far a step has come."""
         known = self._jobs[job]
-        future = known.future
+        future, is_gone = known.future, known.future.client.status not in {"running", "connecting"}
         if len(known.begun) > 1:  # Dask runs again what a dead worker ran; whether that is wanted is said by `retry`
             self.cancel(job)
             return JobStatus(JobState.LOST, f"the Dask worker {known.begun[0]} died")
@@ -161,11 +164,13 @@ class DaskStepOperator(JobStepOperator):
                 code, _ = self._result(future)
                 return ended_with(code)
             case "pending":
-                if self._connected is None or self._connected.status not in {"running", "connecting"}:
+                if is_gone:
                     return JobStatus(JobState.LOST, "the Dask scheduler is gone")
                 return JobStatus(JobState.RUNNING if known.begun else JobState.PENDING)
             case "error":
                 return JobStatus(JobState.LOST, f"Dask could not run it: {future.exception()}")
+            case "cancelled" if is_gone:
+                return JobStatus(JobState.LOST, "the Dask scheduler is gone")
             case "cancelled":
                 return JobStatus(JobState.CANCELLED, "Dask has cancelled it")
             case _:
@@ -218,6 +223,8 @@ def run_there(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=directory,
+        # What finds the code has to be there when Python begins; all else comes through the standard input.
+        env={**os.environ, **{name: environment[name] for name in ("PYTHONPATH",) if name in environment}},
         start_new_session=True,
     )
     stop = threading.Event()

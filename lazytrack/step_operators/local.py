@@ -11,6 +11,8 @@ import sys
 import threading
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from lazytrack import naming
 from lazytrack.errors import StepInterfaceError, WorkerLost
 from lazytrack.step_operators.base_step_operator import (
@@ -23,6 +25,7 @@ from lazytrack.step_operators.step_run_info import StepRunInfo
 from lazytrack.step_operators.streams import Shown
 
 LIFELINE = "lazytrack.step_operators.lifeline"
+_GLANCE_SECONDS = 0.2
 _PATIENCE_SECONDS = 2.0
 """For output that something holds open which a step has left running."""
 
@@ -49,11 +52,14 @@ class SubprocessStepOperatorConfig(BaseStepOperatorConfig):
         The working folder; by default this process's own.
     show_output
         Whether what they print is shown here.
+    at_once
+        How many there are at the same time; by default as many as this machine has processors.
     """
 
     python: str | None = None
     directory: str | None = None
     show_output: bool = True
+    at_once: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
 
 class ProcessStepOperator(JobStepOperator):
@@ -66,6 +72,9 @@ class ProcessStepOperator(JobStepOperator):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._lock = threading.Lock()
         self._jobs: dict[str, tuple[subprocess.Popen[bytes], Shown]] = {}
+        self._rooms: dict[int, threading.Semaphore] = {}
+        """Of each number of processes that there may be at the same time, what counts them."""
+        self._holds: dict[str, threading.Semaphore] = {}
 
     @abc.abstractmethod
     def _begin(self, config: Any, program: list[str], path: str | None) -> "subprocess.Popen[bytes]":
@@ -82,8 +91,26 @@ class ProcessStepOperator(JobStepOperator):
         return ended_with(code)
 
     def submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> str:
-        """Begin a process."""
+        """Begin a process, when there is room for one more."""
         config = self.config_for(info.config)
+        room = self._room(config.at_once, info)
+        try:
+            job = self._submitted(config, entrypoint_command, environment)
+        except BaseException:
+            room.release()
+            raise
+        self._holds[job] = room
+        return job
+
+    def _room(self, at_once: int, info: StepRunInfo) -> threading.Semaphore:
+        with self._lock:
+            room = self._rooms.setdefault(at_once, threading.Semaphore(at_once))
+        while not room.acquire(timeout=_GLANCE_SECONDS):
+            if info.is_cancelled():
+                raise WorkerLost(f"step operator {self.name!r}: nobody waits for the step any more")
+        return room
+
+    def _submitted(self, config: Any, entrypoint_command: list[str], environment: dict[str, str]) -> str:
         _, _, module, *arguments = entrypoint_command
         try:
             process = self._begin(config, ["-m", LIFELINE, module, *arguments], environment.get("PYTHONPATH"))
@@ -127,6 +154,7 @@ class ProcessStepOperator(JobStepOperator):
         """Give back what the process was spoken to through."""
         with self._lock:
             process, _ = self._jobs.pop(job)
+        self._holds.pop(job).release()
         if process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()

@@ -151,9 +151,7 @@ class SlurmStepOperator(JobStepOperator):
             return
         if shutil.which("sbatch") is None:
             raise StepInterfaceError(f"step {step!r}: step operator {self.name!r}: sbatch is not installed here")
-        tried = _run(["sbatch", "--test-only", *options, "--wrap=true"])
-        if tried.returncode:
-            said = " ".join(line.removeprefix("sbatch: error: ") for line in tried.stderr.strip().splitlines())
+        if (said := _why_not(options)) is not None:
             raise StepInterfaceError(f"step {step!r}: Slurm refuses {' '.join(options) or 'its jobs'}: {said}")
         self._checked.add(options)
 
@@ -262,7 +260,8 @@ class SlurmStepOperator(JobStepOperator):
             return JobStatus(JobState.LOST, "Slurm does not know it any more")
         word = said.get("JobState", "").split()[0] if said.get("JobState") else ""
         code, _, by = said.get("ExitCode", "").partition(":")
-        exit_code = int(code) if code.isdecimal() and by == "0" else None
+        # Of a job that was cancelled, or took too long, it says 0.
+        exit_code = int(code) if word in {"COMPLETED", "FAILED"} and code.isdecimal() and by == "0" else None
         return JobStatus(_STATES.get(word, JobState.LOST), _why(word, said), exit_code)
 
     def _said(self, job: str) -> dict[str, str] | None:
@@ -270,10 +269,13 @@ class SlurmStepOperator(JobStepOperator):
         with self._asking:
             known = self._known.setdefault(whole, _Known())
             if time.monotonic() - known.at > _FRESH_SECONDS:
-                asked = _run(["scontrol", "show", "job", "-o", whole])
+                # Its controller may be restarted, or away for a moment; jobs go on meanwhile.
+                try:
+                    asked = _run(["scontrol", "show", "job", "-o", whole])
+                except subprocess.TimeoutExpired:
+                    return {"JobState": "RUNNING"}
                 if asked.returncode and _NOT_KNOWN not in asked.stderr + asked.stdout:
-                    # Its controller may be restarted, or away for a moment; jobs go on meanwhile.
-                    return {"JobState": "RUNNING", "Reason": asked.stderr.strip()}
+                    return {"JobState": "RUNNING"}
                 known.at = time.monotonic()
                 known.tasks = [_fields(line) for line in asked.stdout.splitlines() if "JobId=" in line]
             tasks = known.tasks
@@ -328,6 +330,18 @@ def _run(command: list[str], text: str | None = None) -> "subprocess.CompletedPr
     return subprocess.run(  # noqa: S603
         command, capture_output=True, check=False, input=text, text=True, timeout=_PATIENCE_SECONDS, env=few
     )
+
+
+def _why_not(options: Sequence[str]) -> str | None:
+    """Return why Slurm takes no job with these options; None where it takes one."""
+    if _run(["sbatch", "--test-only", *options, "--wrap=true"]).returncode == 0:
+        return None
+    # That is also refused what only has to wait, for nodes that are down or drained: a job of tomorrow is not.
+    tried = _run(["sbatch", "--parsable", "--output=/dev/null", *options, "--begin=now+1day", "--wrap=true"])
+    if tried.returncode == 0:
+        _run(["scancel", tried.stdout.strip().partition(";")[0]])
+        return None
+    return " ".join(line.removeprefix("sbatch: error: ") for line in tried.stderr.strip().splitlines())
 
 
 def _fields(line: str) -> dict[str, str]:

@@ -7,6 +7,8 @@ import subprocess
 import threading
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from lazytrack.errors import StepInterfaceError
 from lazytrack.step_operators.base_step_operator import (
     BaseStepOperator,
@@ -47,6 +49,8 @@ class SSHStepOperatorConfig(BaseStepOperatorConfig):
         Further options of ``ssh``: ``["-F", "ssh_config"]``.
     show_output
         Whether what steps print is shown here.
+    at_once
+        How many steps run there at the same time; by default 8, as servers refuse many connections at once.
     """
 
     host: str
@@ -54,6 +58,7 @@ class SSHStepOperatorConfig(BaseStepOperatorConfig):
     directory: str | None = None
     options: tuple[str, ...] = ()
     show_output: bool = True
+    at_once: int = Field(default=8, ge=1)
 
 
 class SSHStepOperator(ProcessStepOperator):
@@ -77,10 +82,10 @@ class SSHStepOperator(ProcessStepOperator):
         for what, wanted, has in (
             ("processors", asks.cpu_count, there["cpus"]),
             ("GPUs", asks.gpu_count, there["gpus"]),
-            ("bytes of memory", asks.memory_bytes, there["memory"]),
+            ("GiB of memory", _gibibytes(asks.memory_bytes), _gibibytes(there["memory"])),
         ):
             if wanted is not None and has is not None and wanted > has:
-                raise StepInterfaceError(f"step {step!r} asks for {wanted:g} {what}, and {own.host} has {has:g}")
+                raise StepInterfaceError(f"step {step!r} asks for {wanted:g} {what}, and {own.host} has {has:.4g}")
 
     def _asked(self, step: str, config: Any) -> dict[str, Any]:
         key = (config.host, config.python, config.options, config.directory)
@@ -120,9 +125,13 @@ class SSHStepOperator(ProcessStepOperator):
 
     def _ended_with(self, code: int) -> JobStatus:
         if code == _OF_SSH:
-            return JobStatus(JobState.LOST, "ssh cannot reach the machine, or has lost it")
+            return JobStatus(JobState.LOST, "ssh has lost the machine, or its process there was killed")
         # There a shell says it, which tells of signals by larger numbers.
         return ended_with(_SIGNALLED - code if code > _SIGNALLED else code)
+
+
+def _gibibytes(count: int | None) -> float | None:
+    return None if count is None else count / 2**30
 
 
 def _command(config: Any, program: list[str], path: str | None) -> list[str]:

@@ -12,7 +12,8 @@ class StepOperatorEntrypointConfiguration:
     """The command of a launched step. It carries locations, and nothing else.
 
     ``project`` is the path or URL of the project, ``run`` the slug of the run, ``step`` what that calls the call, and
-    ``step_run_id`` its id; ``source`` is where the step stands: ``package.module:name``, or ``file.py:name``.
+    ``step_run_id`` its id; ``source`` is where the step stands: ``package.module:name``, or, where that is the program,
+    ``file.py:name`` or ``-m package.module:name``.
 
     Parameters
     ----------

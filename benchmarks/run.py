@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 import artifacts
+import exchange
 import executors
 import figures
 import lightness
@@ -47,6 +48,7 @@ BENCHMARKS = {
     "log-series-others": series.beside_others,
     "read-series": series.read_points,
     "autosave": series.autosave,
+    "exchange": exchange.sql,
 }
 
 

@@ -135,9 +135,15 @@ def sql(
     as_md: given.AsMarkdown = False,
 ) -> None:
     """Ask in SQL: the tables are experiments, parameters, metrics, tags, artifacts, steps, history."""
+    from lazytrack import extras
+
     shape = given.Shape(json=as_json, csv=as_csv, md=as_md, precision=precision, whole=True)
     found = given.open_project(project).sql(query)
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    try:
+        fetched = found.fetchall()
+    except extras.load("duckdb").Error as error:  # it is found when it is asked for, and a value may be no number
+        raise Failure(str(error), USAGE) from error
+    rows = [dict(zip(found.columns, row, strict=True)) for row in fetched]
     show_rows(rows, shape, columns=found.columns, more="" if rows else "nothing is found")
 
 

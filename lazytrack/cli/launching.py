@@ -3,17 +3,22 @@
 import codecs
 import contextlib
 import os
+import select
 import signal
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Self
 
 _PIECE_BYTES = 65_536
 _PATIENCE_SECONDS = 2.0
 """How long to wait for output when the command has ended: what it left running in the background may hold it open."""
+_HELD_BYTES = 2**20
+"""No more than this can be on its way between a command and who shows it, when it has ended."""
+_LOOK_SECONDS = 0.05
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _OF_THE_TERMINAL = {"SIGINT", "SIGQUIT"}
 """What a terminal sends to all that run in its foreground: the command has it already."""
@@ -40,13 +45,13 @@ def run(
         When it cannot be run.
     """
     came: set[int] = set()
-    with _Outputs(keep) as outputs:
+    with _Outputs(keep) as outputs, _Signals(came, outputs.resize) as signals:
         process = subprocess.Popen(  # noqa: S603  (whoever calls this wants it run)
             words, stdout=outputs.stdout, stderr=outputs.stderr, env=dict(environment)
         )
-        with _signals(process, came, outputs.resize):
-            outputs.begin()
-            code = process.wait()
+        signals.pass_on_to(process)
+        outputs.begin()
+        code = process.wait()
     return code, came
 
 
@@ -55,7 +60,7 @@ class _Outputs:
 
     def __init__(self, keep: Callable[[str], object] | None) -> None:
         self._keep = keep
-        self._threads: list[threading.Thread] = []
+        self._pumps: list[_Pump] = []
         self._given: list[int] = []
         """The ends that are the command's."""
         self._read: list[tuple[int, int]] = []
@@ -80,9 +85,8 @@ class _Outputs:
         """Show and keep what comes, now that the command has its ends."""
         self._let_go()
         for read, shown_on in self._read:
-            thread = threading.Thread(target=self._pump, args=(read, shown_on), daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._pumps.append(pump := _Pump(read, shown_on, self._keep))
+            pump.start()
 
     def _let_go(self) -> None:
         for end in self._given:
@@ -95,36 +99,77 @@ class _Outputs:
             if _is_terminal(shown_on):
                 _copy_size(shown_on, read)
 
-    def _pump(self, read: int, shown_on: int) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._let_go()
+        for pump in self._pumps:
+            pump.drain()
+
+
+class _Pump(threading.Thread):
+    """Shows and keeps what comes out of one end.
+
+    Parameters
+    ----------
+    read
+        The end.
+    shown_on
+        The stream to show it on.
+    keep
+        Called with it.
+    """
+
+    def __init__(self, read: int, shown_on: int, keep: Callable[[str], object] | None) -> None:
+        super().__init__(daemon=True)
+        self._read = read
+        self._shown_on = shown_on
+        self._keep = keep
+        self._size = 0
+        self._waited = 0.0
+        """Seconds that nothing came."""
+        self._since: float | None = None
+        """Since when nothing comes; None while something is being shown, which takes as long as who reads it."""
+
+    def run(self) -> None:
+        """Go on until all ends that the command and its children have are closed, or nobody reads any more."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        is_shown = True
         while True:
+            self._since = since = time.monotonic()
             try:
-                piece = os.read(read, _PIECE_BYTES)
+                piece = os.read(self._read, _PIECE_BYTES)
             except OSError:  # the other end of a terminal is closed
                 piece = b""
-            if is_shown and piece:
-                try:
-                    _write(shown_on, piece)
-                except OSError:  # who was to read it is gone: the command finds that out, too
-                    is_shown = False
-                    os.close(read)
-                    piece = b""
+            self._waited, self._since = self._waited + time.monotonic() - since, None
+            self._size += len(piece)
+            # It is kept first, so that of two streams what comes first is kept first, however slowly that is read.
             if self._keep is not None and (text := decoder.decode(piece, final=not piece)):
                 self._keep(text.replace("\r\n", "\n"))
             if not piece:
                 return
+            try:
+                _write(self._shown_on, piece)
+            except OSError:  # who was to read it is gone: the command finds that out, too
+                os.close(self._read)
+                return
 
-    def __exit__(self, *_: object) -> None:
-        self._let_go()
-        for thread in self._threads:
-            thread.join(_PATIENCE_SECONDS)
+    def drain(self) -> None:
+        """Wait until all is shown that a command has written which has ended, however slowly that is read."""
+        since, size, ended = self._since, self._size, time.monotonic()
+        waited = self._waited + (0.0 if since is None else ended - since)  # of which none counts
+        while self.is_alive() and self._size <= size + _HELD_BYTES:
+            since = self._since
+            idle = 0.0 if since is None else time.monotonic() - max(since, ended)
+            if max(0.0, self._waited - waited) + idle > _PATIENCE_SECONDS:
+                return
+            self.join(_LOOK_SECONDS)
 
 
 def _write(stream: int, piece: bytes) -> None:
     view = memoryview(piece)
     while view:
-        view = view[os.write(stream, view) :]
+        try:
+            view = view[os.write(stream, view) :]
+        except BlockingIOError:  # whoever has it, too, does not want to wait
+            select.select([], [stream], [])
 
 
 def _is_terminal(stream: int) -> bool:
@@ -152,30 +197,52 @@ def _copy_size(source: int, target: int) -> None:
         fcntl.ioctl(target, termios.TIOCSWINSZ, size)
 
 
-@contextlib.contextmanager
-def _signals(process: "subprocess.Popen[bytes]", came: set[int], resize: Callable[..., object]) -> Iterator[None]:
-    """Pass on the signals that this process gets: the command is what they are meant for."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before: dict[int, Any] = {}
+class _Signals:
+    """Passes on the signals that this process gets: the command is what they are meant for, once it is there.
 
-    def pass_on(number: int, _: FrameType | None) -> None:
-        came.add(number)
-        if signal.Signals(number).name in _OF_THE_TERMINAL and _is_in_foreground():
-            return
-        with contextlib.suppress(OSError):  # it has just ended
-            process.send_signal(number)
+    What this process was told to ignore, as by nohup, the command ignores as well.
 
-    try:
-        for name in _PASSED_ON:
-            if (number := getattr(signal, name, None)) is not None:
-                before[number] = signal.signal(number, pass_on)
-        if hasattr(signal, "SIGWINCH"):
-            before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
-        yield
-    finally:
-        for number, handler in before.items():
+    Parameters
+    ----------
+    came
+        Gets those that came.
+    resize
+        Called when the terminal has another size.
+    """
+
+    def __init__(self, came: set[int], resize: Callable[..., object]) -> None:
+        self._came = came
+        self._resize = resize
+        self._before: dict[int, Any] = {}
+        self._early: list[int] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for name in _PASSED_ON:
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._pass_on)
+            if hasattr(signal, "SIGWINCH"):
+                self._before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._resize)
+        return self
+
+    def pass_on_to(self, process: "subprocess.Popen[bytes]") -> None:
+        """Pass them on to a process from now on, those that came already first."""
+        self._process = process
+        while self._early:
+            self._pass_on(self._early.pop(0), None)
+
+    def _pass_on(self, number: int, _: FrameType | None) -> None:
+        self._came.add(number)
+        if self._process is None:
+            self._early.append(number)
+        elif not (signal.Signals(number).name in _OF_THE_TERMINAL and _is_in_foreground()):
+            with contextlib.suppress(OSError):  # it has just ended
+                self._process.send_signal(number)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 

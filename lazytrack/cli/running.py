@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
 from lazytrack.cli import given
@@ -41,26 +42,30 @@ def run(
     Kept are its environment, git checkout, command line with the options in it as parameters, output and exit code. A
     script that wants to log more asks for lazytrack.current_experiment().
     """
+    from lazytrack.provenance import capture as provenance
     from lazytrack.provenance import launched
     from lazytrack.tracking import Project
     from lazytrack.tracking.surrounding import EXPERIMENT, PROJECT
 
     words = command[1:] if command[0] == "--" else command
+    said = [_as_text(word) for word in words]
     if not words:
         raise Failure("there is no command: lazytrack run -- python train.py", 2)
     if shutil.which(words[0]) is None:
         is_file = Path(words[0]).is_file()
         why = "may not be executed: chmod +x, or name what runs it" if is_file else "is not found"
         raise Failure(f"{words[0]} {why}", _NOT_RUN if is_file else _NOT_FOUND)
-    launched.stand_for(launched.Launched.of(words))
+    launched.stand_for(attrs.evolve(launched.Launched.of(words), words=said))
     try:
         opened = Project(project or "project.json")
-        experiment = opened.log(name or _name_of(words), notes=notes, autosave=True, capture=False)
+        experiment = opened.log(name or _name_of(said), notes=notes, autosave=True, capture=False)
         experiment.tag(*(tag or ()))
-        experiment.log_parameters(parameters_in(words), redact=True)
+        experiment.log_parameters(parameters_in(said), redact=True)
         opened.save()
         environment = {**os.environ, PROJECT: opened.location, EXPERIMENT: experiment.slug}
         code = _run(opened, experiment, words, environment, capture=capture)
+        if (known := provenance.begin()) is not None:
+            known.result()  # or it would tell of this process
     finally:
         launched.stand_for(None)
     raise typer.Exit(code)
@@ -71,16 +76,14 @@ def _run(
 ) -> int:
     """Run the command, note how it ended, and return the exit code."""
     from lazytrack.cli import launching
-    from lazytrack.tracking.output import Capture
+    from lazytrack.tracking.output import capture_for
 
-    kept = Capture(experiment) if capture else None
+    kept = capture_for(experiment) if capture else None
     try:
         code, came = launching.run(words, environment=environment, keep=None if kept is None else kept.take)
     except OSError as error:
         experiment.finish("failed")
         raise Failure(f"{words[0]} cannot be run: {error.strerror}", _NOT_RUN) from error
-    if kept is not None:
-        kept.pull()
     shown = code if code >= 0 else _OF_A_SIGNAL - code
     status, told = "completed", None
     if code != 0:
@@ -103,8 +106,8 @@ def _name_of(words: Sequence[str]) -> str:
     known = launched.current()
     if known is not None and known.program is not None:
         return known.program.stem
-    if "-m" in words[:-1]:
-        return words[words.index("-m") + 1]
+    if known is not None and known.module is not None:
+        return known.module
     return Path(words[0]).stem
 
 
@@ -122,13 +125,23 @@ def parameters_in(words: Sequence[str]) -> dict[str, Any]:
         name = option.lstrip("-").replace("-", "_")
         if word.startswith("--"):
             if not equals:
-                is_alone = not rest or "=" in rest[0] or (rest[0].startswith("-") and not _is_number(rest[0]))
+                is_alone = not rest or _is_assignment(rest[0]) or (rest[0][:1] == "-" and not _is_number(rest[0]))
                 text = "True" if is_alone else rest.pop(0)
-        elif not equals or option.startswith("-") or not name.replace(".", "_").isidentifier():
+        elif not _is_assignment(word):
             continue
         if name:
             found.setdefault(name, []).append(_value(text))
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _is_assignment(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.replace("-", "_").replace(".", "_").isidentifier() and not name.startswith("-")
+
+
+def _as_text(word: str) -> str:
+    """Return a word of a command as text: what is no UTF-8, such as the name of an old file, is spelled."""
+    return os.fsencode(word).decode("utf-8", "backslashreplace")
 
 
 def _is_number(text: str) -> bool:

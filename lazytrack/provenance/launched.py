@@ -33,12 +33,15 @@ class Launched:
         The program and its arguments.
     program
         The file with the user's code, where the command tells.
+    module
+        What Python runs by ``-m``.
     interpreter
         What is known of the Python that runs it: the fields of `EnvironmentMetadata`; None where that is this one.
     """
 
     words: list[str]
     program: Path | None
+    module: str | None
     interpreter: dict[str, Any] | None
 
     @classmethod
@@ -47,10 +50,9 @@ class Launched:
         found = shutil.which(words[0])
         python = None if found is None else _python_of(found)
         is_here = python is not None and _is_this(python)
-        program = _program(found, words) if found else None
-        return cls(
-            [*words], program, None if is_here or python is None else probing.ask("python", lambda: _ask(python))
-        )
+        program, module = _program(found, words) if found else (None, None)
+        interpreter = None if is_here or python is None else probing.ask("python", lambda: _ask(python))
+        return cls([*words], program, module, interpreter)
 
 
 _launched: Launched | None = None
@@ -71,8 +73,11 @@ def _python_of(program: str) -> str | None:
     """Return the Python that runs a program: itself, that of its first line, or else the one that is found first."""
     if _is_python(program):
         return program
-    with open(program, "rb") as file:  # noqa: PTH123  (a text, as it was found)
-        line = file.read(_SHEBANG_BYTES).partition(b"\n")[0].decode("utf-8", "replace")
+    try:
+        with open(program, "rb") as file:  # noqa: PTH123  (a text, as it was found)
+            line = file.read(_SHEBANG_BYTES).partition(b"\n")[0].decode("utf-8", "replace")
+    except OSError:  # it may be run, and not be read
+        line = ""
     words = line.removeprefix("#!").split() if line.startswith("#!") else []
     named = [word for word in words[:2] if _is_python(word)]
     if named:
@@ -105,18 +110,23 @@ def _ask(python: str) -> dict[str, Any]:
     return said | {"executable": Path(said["executable"]), "packages": [tuple(pair) for pair in said["packages"]]}
 
 
-def _program(found: str, words: Sequence[str]) -> Path | None:
-    """Return the file with the user's code: the script that Python runs, or the program itself, if it is no other's."""
+def _program(found: str, words: Sequence[str]) -> tuple[Path | None, str | None]:
+    """Return the file with the user's code, or the module that Python runs.
+
+    The file is the script that Python runs, or the program itself, if it is no other's.
+    """
     if not _is_python(found):
         path = Path(os.path.realpath(found))
-        return path if path.is_relative_to(os.path.realpath(os.curdir)) else None
+        return (path if path.is_relative_to(os.path.realpath(os.curdir)) else None), None
     rest = iter(words[1:])
     for word in rest:
         if word in _VALUED:
             next(rest, None)
         elif word in _NO_FILE:
-            return None
+            return None, next(rest, None) if word == "-m" else None
+        elif word == "-":
+            break  # it reads what to run
         elif not word.startswith("-"):
             path = Path(os.path.realpath(word))
-            return path if path.is_file() else None
-    return None
+            return (path if path.is_file() else None), None
+    return None, None

@@ -93,6 +93,14 @@ class Capture:
         return name
 
 
+def capture_for(experiment: "Experiment") -> Capture:
+    """Return what keeps for an experiment that saves itself what something else shows; each save takes it in."""
+    kept = Capture(experiment)
+    if experiment._companions is not None:
+        experiment._companions.capture = kept
+    return kept
+
+
 def _end_of_part(text: str) -> int:
     """Return where to begin a further artifact: not within a line, nor within a private key."""
     ends = (text.rfind(sign, _PART // 2, _PART) + 1 for sign in _LINE_ENDS)

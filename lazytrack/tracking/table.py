@@ -1,6 +1,7 @@
 """A project as a table: a row for each experiment, a column for each thing that was logged."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from lazytrack.tracking.experiment import Experiment
 
+_log = logging.getLogger(__name__)
 FIRST = ("slug", "name", "status", "created_at")
 """The columns that every table has, and the first ones."""
 
@@ -164,15 +166,19 @@ def sections_of(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     tags = []
     for field, stored in fields.items():
         section, _, name = field.partition(".")
-        match section:
-            case "tags":
-                tags.append(name)
-            case "parameters" | "metrics":
-                with contextlib.suppress(ValueError):  # a stranger may have written anything
-                    if section == "parameters":
-                        parameters[name] = codec.unstore(stored)
-                    else:
-                        metrics[name] = codec.unstore_number(stored)
+        if type(stored) is float and section in {"parameters", "metrics"}:  # as most are
+            (parameters if section == "parameters" else metrics)[name] = stored
+            continue
+        try:
+            match section:
+                case "tags":
+                    tags.append(name)
+                case "parameters":
+                    parameters[name] = codec.unstore(stored)
+                case "metrics":
+                    metrics[name] = codec.unstore_number(stored)
+        except ValueError as error:  # a stranger may have written anything
+            _log.debug("%s %s: it is left out of tables", field, error)
     return parameters, metrics, tags
 
 

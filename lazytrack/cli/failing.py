@@ -103,7 +103,7 @@ def code_of(error: Exception) -> int:
             return error.code
         case FormatError():
             return DAMAGED
-        case ReadOnlyError() | UntrustedArtifactError():
+        case ReadOnlyError() | UntrustedArtifactError() | FileExistsError():
             return REFUSED
         case LookupError() | FileNotFoundError() | InvalidVersionError():
             return NOT_THERE

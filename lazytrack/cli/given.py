@@ -105,7 +105,7 @@ def open_project(path: str | None, mode: str = "r") -> "Project":
     if not project.exists:
         raise Failure(
             f"there is no project at {project.fpath}: name one with -p or LAZYTRACK_PROJECT, or begin one with "
-            "lazytrack init",
+            "lazytrack init" + _beside(project.dir),
             NOT_THERE,
         )
     return project
@@ -130,6 +130,17 @@ def open_repository(path: str | None, mode: str = "r") -> "Repository":
             NOT_THERE,
         )
     return repository
+
+
+def _beside(folder: str) -> str:
+    """Return what to say where a project was looked for, and a repository is."""
+    from lazytrack.files import open_files
+
+    try:
+        is_there = "repository.json" in open_files(folder).names("")
+    except OSError:  # that nothing is there is said anyway
+        return ""
+    return f"; in {folder} is a repository, which some commands take with --repository" if is_there else ""
 
 
 def _here(kind: str) -> str:

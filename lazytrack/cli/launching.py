@@ -101,8 +101,9 @@ class _Outputs:
 
     def __exit__(self, *_: object) -> None:
         self._let_go()
-        for pump in self._pumps:
-            pump.drain()
+        waiting, then = self._pumps, {pump: (pump.size, pump.quiet) for pump in self._pumps}
+        while waiting := [pump for pump in waiting if pump.has_more(*then[pump])]:
+            waiting[0].join(_LOOK_SECONDS)
 
 
 class _Pump(threading.Thread):
@@ -123,9 +124,10 @@ class _Pump(threading.Thread):
         self._read = read
         self._shown_on = shown_on
         self._keep = keep
-        self._size = 0
+        self.size = 0
+        """Bytes that came."""
         self._waited = 0.0
-        """Seconds that nothing came."""
+        """Seconds that nothing came, before it last did."""
         self._since: float | None = None
         """Since when nothing comes; None while something is being shown, which takes as long as who reads it."""
 
@@ -139,7 +141,7 @@ class _Pump(threading.Thread):
             except OSError:  # the other end of a terminal is closed
                 piece = b""
             self._waited, self._since = self._waited + time.monotonic() - since, None
-            self._size += len(piece)
+            self.size += len(piece)
             # It is kept first, so that of two streams what comes first is kept first, however slowly that is read.
             if self._keep is not None and (text := decoder.decode(piece, final=not piece)):
                 self._keep(text.replace("\r\n", "\n"))
@@ -151,16 +153,19 @@ class _Pump(threading.Thread):
                 os.close(self._read)
                 return
 
-    def drain(self) -> None:
-        """Wait until all is shown that a command has written which has ended, however slowly that is read."""
-        since, size, ended = self._since, self._size, time.monotonic()
-        waited = self._waited + (0.0 if since is None else ended - since)  # of which none counts
-        while self.is_alive() and self._size <= size + _HELD_BYTES:
-            since = self._since
-            idle = 0.0 if since is None else time.monotonic() - max(since, ended)
-            if max(0.0, self._waited - waited) + idle > _PATIENCE_SECONDS:
-                return
-            self.join(_LOOK_SECONDS)
+    @property
+    def quiet(self) -> float:
+        """Seconds that nothing came so far, other than while something was being shown."""
+        waited = self._waited  # first: what is added to it between the two is counted too late, and not twice
+        since = self._since
+        return waited + (0.0 if since is None else time.monotonic() - since)
+
+    def has_more(self, size: int, quiet: float) -> bool:
+        """Tell whether to wait for what a command has written that ended at this size, when so long nothing had come.
+
+        However slowly that is read: only what its children hold open is not waited for.
+        """
+        return self.is_alive() and self.size <= size + _HELD_BYTES and self.quiet <= quiet + _PATIENCE_SECONDS
 
 
 def _write(stream: int, piece: bytes) -> None:

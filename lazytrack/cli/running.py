@@ -1,6 +1,5 @@
 """The command that runs others: lazytrack run."""
 
-import ast
 import os
 import shutil
 import signal
@@ -58,10 +57,11 @@ def run(
     launched.stand_for(attrs.evolve(launched.Launched.of(words), words=said))
     try:
         opened = Project(project or "project.json")
-        experiment = opened.log(name or _name_of(said), notes=notes, autosave=True, capture=False)
-        experiment.tag(*(tag or ()))
-        experiment.log_parameters(parameters_in(said), redact=True)
-        opened.save()
+        begun = opened.log(name or _name_of(said), notes=notes)
+        begun.tag(*(tag or ()))
+        begun.log_parameters(parameters_in(said), redact=True)
+        opened.save()  # or nothing is run
+        experiment = opened.attach(begun.slug, autosave=True)
         environment = {**os.environ, PROJECT: opened.location, EXPERIMENT: experiment.slug}
         code = _run(opened, experiment, words, environment, capture=capture)
         if (known := provenance.begin()) is not None:
@@ -114,9 +114,11 @@ def _name_of(words: Sequence[str]) -> str:
 def parameters_in(words: Sequence[str]) -> dict[str, Any]:
     """Return the options of a command as parameters: ``--lr 0.1``, ``--lr=0.1``, ``model.lr=0.1``, ``--fast``.
 
-    A value is a number, a truth value or None where it is spelled as Python does it; a name that is given again has a
-    list of values.
+    A value is a number, a truth value or None where nothing is lost by reading it so: ``3.10`` and ``007`` stay text.
+    A name that is given again has a list of values.
     """
+    from lazytrack.exchange.spelled import read_word
+
     found: dict[str, list[Any]] = {}
     rest = list(words[1:])
     while rest:
@@ -130,7 +132,7 @@ def parameters_in(words: Sequence[str]) -> dict[str, Any]:
         elif not _is_assignment(word):
             continue
         if name:
-            found.setdefault(name, []).append(_value(text))
+            found.setdefault(name, []).append(read_word(text))
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
@@ -145,12 +147,8 @@ def _as_text(word: str) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return isinstance(_value(text), (int, float))
-
-
-def _value(text: str) -> Any:
     try:
-        value = ast.literal_eval({"true": "True", "false": "False", "null": "None"}.get(text, text))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-    return value if value is None or isinstance(value, (bool, int, float)) else text
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,12 +1,14 @@
 """Columns of plain values as Arrow has them, each of one type."""
 
+import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lazytrack import codec, extras
+from lazytrack import extras
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,22 +87,29 @@ def _has_empty_dict(pyarrow: Any, kind: Any) -> bool:
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """Return names that a database tells apart, which does not look at case."""
-    taken: set[str] = set()
+    """Return names that a database tells apart, which does not look at case.
+
+    Those that differ only by it get a number, each of them, so that none answers for another: ``lr_1``, ``LR_2``.
+    """
+    given = [*names]
+    count = Counter(name.casefold() for name in given)
+    taken = {name for name, times in count.items() if times == 1}
     result = []
-    for name in names:
+    for name in given:
         number, free = 1, name
-        while free.casefold() in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free.casefold())
+        if count[name.casefold()] > 1:
+            while (free := f"{name}_{number}").casefold() in taken:
+                number += 1
+            taken.add(free.casefold())
         result.append(free)
     return result
 
 
 def as_text(value: Any) -> str:
     """Return a value as text: a text as it is, and whatever else as JSON."""
-    return value if isinstance(value, str) else codec.dumps(codec.store(value)).decode().rstrip()
+    return (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    )
 
 
 def as_number(value: Any) -> float | None:

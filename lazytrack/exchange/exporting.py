@@ -12,7 +12,7 @@ from lazytrack.artifacts import Shelf, StoredFile
 from lazytrack.errors import LazytrackError
 from lazytrack.files import Files
 from lazytrack.journal import Patch
-from lazytrack.journal.document import FAMILY, compose, compose_export, parse
+from lazytrack.journal.document import compose, compose_export, parse
 from lazytrack.progress import Progress
 
 _PIECE_BYTES = 2**20
@@ -61,14 +61,22 @@ def check_target(files: Files, name: str, *, overwrite: bool) -> None:
     except FileNotFoundError:
         return
     if not overwrite:
-        raise FileExistsError(f"there is a file {where} already: give another name, or overwrite=True")
+        raise FileExistsError(
+            f"there is a file {where} already: give another name, or overwrite=True, which is --overwrite"
+        )
+    if not _is_export(files, name):
+        raise FileExistsError(f"{where} is no export: what is written does not take its place")
+
+
+def _is_export(files: Files, name: str) -> bool:
     if name.endswith(".json"):
-        data = files.read(name)
-        found = parse(data)
-        if found.kind in {"project", "repository"}:
-            raise FileExistsError(f"{where} is the head of a {found.kind}: an export does not take its place")
-        if found.kind != "export" and f'"{FAMILY}'.encode() in data:  # damaged, or of a newer lazytrack
-            raise FileExistsError(f"{where} may be the head of a store: an export does not take its place")
+        return parse(files.read(name)).kind == "export"
+    with files.open_read(name) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return parse(archive.read(_HEAD)).kind == "project"
+        except (zipfile.BadZipFile, KeyError):  # no archive, or not of a project
+            return False
 
 
 def write(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Columns = Mapping[str, Sequence[Any]]
 _QUERIES = {"SELECT", "EXPLAIN", "CALL", "PRAGMA", "MULTI", "SET", "ATTACH", "DETACH", "LOAD"}
 """What DuckDB calls the statements that leave the tables as they are; a pivot is several in one."""
+_OF_ALL = re.compile(r"\b(show|information_schema|pragma|duckdb_(tables|columns))\b", re.IGNORECASE)
+"""What asks which tables there are."""
 
 
 class Database:
@@ -56,7 +58,8 @@ class Database:
         with self._lock:
             for name in self._tables:
                 # What is mentioned without being asked costs no more than being made.
-                if re.search(rf'\b{name}\b"?(?!\s*\.)', text, re.IGNORECASE) and self._states.get(name, self) != state:
+                is_named = re.search(rf'\b{name}\b"?(?!\s*\.)', text, re.IGNORECASE) or _OF_ALL.search(text)
+                if is_named and self._states.get(name, self) != state:
                     self._make(name)
                     self._states[name] = state
             # A connection does one thing at a time, and what is found is read later, by whichever thread.

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 import attrs
 
 from lazytrack.artifacts.blobs import digest
-from lazytrack.errors import ArtifactLoadError, FormatError
+from lazytrack.errors import ArtifactLoadError
 from lazytrack.files import Files, Sending, Stat, threads_for
 from lazytrack.journal import Journal, Patch, read_head
 from lazytrack.journal.document import PACK_NAME, parse
@@ -94,13 +94,17 @@ def sync(store: Store, source: Side, target: Side, *, kind: str, verify: bool = 
     ------
     FileNotFoundError
         When there is no such store.
+    ValueError
+        When the source is an export, or the target within it.
+    FileExistsError
+        When the target is another store, or has gone on by itself.
     FormatError
-        When the target is something else, or another store.
+        When there is something else at the target.
     OSError
         When one of them cannot be read, or the target not be written.
     """
     report = Synced(source=source.url, target=target.url)
-    _check_heads(store, source, target, kind)
+    has_head = _check_heads(store, source, target, kind)
     if kind == "repository":
         _check_claims(source, target)
     for _ in range(_ATTEMPTS):
@@ -110,7 +114,7 @@ def sync(store: Store, source: Side, target: Side, *, kind: str, verify: bool = 
         with Progress(f"syncing {target.url}", files=0) as progress:
             there, here = _listed(target.inside), _listed(source.inside)
             found = {path: stat for path, stat in here.items() if _is_content(path)}
-            report.present = len(there.keys() & {*found, *journal}) - report.files  # of an earlier turn
+            report.present = has_head + len(there.keys() & {*found, *journal}) - report.files  # of an earlier turn
             _compare_sizes(here, there, report)
             lost = known.keys() - found.keys() - there.keys()
             report.problems |= dict.fromkeys(lost, _GONE)
@@ -150,24 +154,26 @@ def _digests(store: Store) -> dict[str, str]:
     return {need.path: need.stored.sha256 for need in needs if need.stored is not None}
 
 
-def _check_heads(store: Store, source: Side, target: Side, kind: str) -> None:
+def _check_heads(store: Store, source: Side, target: Side, kind: str) -> bool:
+    """Refuse what cannot be a copy, and tell whether there is one with a head."""
     ours, theirs = (read_head(side.files, side.head, kind=kind) for side in (source, target))
     if ours is None:
         raise FileNotFoundError(f"there is no {kind} at {source.url}")
-    for head, side in ((ours, source), (theirs, target)):
+    for head, side, refused in ((ours, source, ValueError), (theirs, target, FileExistsError)):
         if head is not None and head.kind == "export":
-            raise FormatError(f"{side.url} is an export, which is one file: copy it, or merge it into a project")
+            raise refused(f"{side.url} is an export, which is one file: copy it, or merge it into a project")
     if theirs is not None and theirs.id != ours.id:
-        raise FormatError(
+        raise FileExistsError(
             f"{target.url} is another {kind}, and no copy of {source.url}: `lazytrack merge` adds what one project "
             "holds to another"
         )
     if f"{target.url}/".startswith(f"{source.inside.url}/"):
-        raise FormatError(f"{target.url} is within {source.inside.url}: each copy would hold the one before it")
+        raise ValueError(f"{target.url} is within {source.inside.url}: each copy would hold the one before it")
     if theirs is None and (
         found := [f"{folder}/{name}" for folder in _JOURNAL for name in target.inside.names(folder)]
     ):
         _check_begun(store, source.inside, found, target)
+    return theirs is not None
 
 
 def _check_begun(store: Store, source: Files, found: list[str], target: Side) -> None:
@@ -177,7 +183,7 @@ def _check_begun(store: Store, source: Files, found: list[str], target: Side) ->
     store.refresh()  # what was copied may be in a pack by now, as another file
     contents = [content for _, content in target.inside.read_many(found) if isinstance(content, bytes)]
     if not any(_says(store.journal, patch) for content in contents for patch in parse(content).patches):
-        raise FormatError(f"{target.inside.url} holds something else, and has no head: sync to an empty place")
+        raise FileExistsError(f"{target.inside.url} holds something else, and has no head: sync to an empty place")
 
 
 def _says(journal: Journal, patch: Patch) -> bool:
@@ -197,7 +203,7 @@ def _check_claims(source: Side, target: Side) -> None:
     for path, content in source.inside.read_many(both):
         if isinstance(content, bytes) and isinstance(contents[path], bytes) and content != contents[path]:
             number = path.removeprefix(_CLAIMS).removesuffix(".json")
-            raise FormatError(
+            raise FileExistsError(
                 f"{source.url} and {target.url} have both given number {number}: promote from one to the other"
             )
 

@@ -81,6 +81,9 @@ class LocalFiles(Files):
             return []
 
     def walk(self, folder: str = "") -> Iterator[tuple[str, Stat]]:
+        if (link := self._link_to(folder)) is not None:
+            yield link
+            return
         inside = [folder]
         while inside:
             folder = inside.pop()
@@ -95,6 +98,19 @@ class LocalFiles(Files):
                             yield path, _stat(entry.stat(follow_symlinks=False))
             except FileNotFoundError:
                 continue
+
+    def _link_to(self, folder: str) -> tuple[str, Stat] | None:
+        """Return the first link on the way to a folder, from this one on, which itself may be a link."""
+        parts = folder.split("/") if folder else []
+        for end in range(1, len(parts) + 1):
+            path = "/".join(parts[:end])
+            try:
+                found = os.lstat(self._path(path))
+            except (FileNotFoundError, NotADirectoryError):  # of which a listing says the same
+                return None
+            if stat.S_ISLNK(found.st_mode):
+                return path, _stat(found)
+        return None
 
     def stat(self, path: str) -> Stat:
         return _stat(os.stat(self._path(path)))

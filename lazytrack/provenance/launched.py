@@ -50,7 +50,8 @@ class Launched:
         found = shutil.which(words[0])
         python = None if found is None else _python_of(found)
         is_here = python is not None and _is_this(python)
-        program, module = _program(found, words) if found else (None, None)
+        seen = probing.ask("program", lambda: _program(found, words)) if found else None
+        program, module = seen or (None, None)
         interpreter = None if is_here or python is None else probing.ask("python", lambda: _ask(python))
         return cls([*words], program, module, interpreter)
 

@@ -183,8 +183,10 @@ class Repository(Upkeep):
         ------
         FileNotFoundError
             When this repository is not stored.
+        FileExistsError
+            When another repository is there, or a copy in which other versions were made.
         FormatError
-            When there is something else at that place, another repository, or a copy in which other versions were made.
+            When there is something else at that place.
         OSError
             When this cannot be read, or the copy not be written.
         """

@@ -54,7 +54,9 @@ def surrounding_experiment() -> Experiment | None:
     if project is None or project.mode == "r" or surrounding.slug_at(project.location) is None:  # it is another one's
         project = _opened_here()
     held = project._experiments.get(slug)
-    return held if held is not None and held._is_joined else project.attach(slug, autosave=True)
+    if held is not None and held._is_joined and held._ledger.refusal is None:  # a forked process attaches anew
+        return held
+    return project.attach(slug, autosave=True)
 
 
 def _working_folder() -> str:

@@ -72,9 +72,9 @@ class Exchanged(Upkeep):
         KeyError
             When there is no such experiment.
         ValueError
-            When the path ends in something else.
+            When the path ends in something else, or is within this project's folder.
         FileExistsError
-            When there is a file of that name.
+            When there is a file of that name, and it is not to be overwritten, or is no export.
         OSError
             When the project cannot be read, or the file not be written.
         """
@@ -83,6 +83,8 @@ class Exchanged(Upkeep):
         path = os.fspath(fpath)
         folder, name = split(path)
         files = open_files(folder, **self.options_for(path, cache=False))
+        if f"{files.url}/".startswith(f"{self._journal.files.url}/"):
+            raise ValueError(f"{path} is within {self._journal.files.url}, which holds what the project has written")
         exporting.check_target(files, name, overwrite=overwrite)
         self.refresh()
         wanted = self._slugs() if slugs is None else dict.fromkeys(self[slug].slug for slug in slugs)
@@ -126,8 +128,12 @@ class Exchanged(Upkeep):
         ------
         FileNotFoundError
             When this project is not stored.
+        ValueError
+            When this is an export, or that place within this project.
+        FileExistsError
+            When another project is there.
         FormatError
-            When there is something else at that place, or another project.
+            When there is something else at that place.
         OSError
             When this cannot be read, or the copy not be written.
         """

@@ -53,7 +53,8 @@ class Runs(Catalog):
             Log what the machine is doing every so many seconds, as metrics ``system/...``; True for 10. Needs
             ``lazytrack[system]``.
         capture
-            Keep what is printed meanwhile, as text artifacts ``output``, ``output-2`` and so on.
+            Keep what is printed meanwhile, as text artifacts ``output``, ``output-2`` and so on; of more than 8 million
+            characters those first, and the last million.
 
         Raises
         ------

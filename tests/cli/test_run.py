@@ -458,8 +458,9 @@ def test_a_command_that_a_passed_signal_kills_is_stopped_and_none_is_left():
 
 def test_a_command_that_does_not_mind_goes_on():
     program = (
-        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: print('no', flush=True));"
-        "print('ready', flush=True); sys.stdin.readline()"
+        "import signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\nprint('ready', flush=True)\n"
+        "for _ in range(3): signal.sigwait({signal.SIGTERM}); print('no', flush=True)\n"
+        "sys.stdin.readline()\n"
     )
     process = start(*python(program), stdin=subprocess.PIPE)
     for _ in range(3):
@@ -521,13 +522,18 @@ def test_one_that_is_killed_leaves_a_record_that_goes_stale(monkeypatch):
         ("--batch-size 8 --batch_size 9", {"batch_size": [8, 9]}),
         ("--a true --b False --c null --d None", {"a": True, "b": False, "c": None, "d": None}),
         ("--empty= --x", {"empty": "", "x": True}),
-        ("--list [1,2] --text '3' --hex 0x10", {"list": "[1,2]", "text": "'3'", "hex": 16}),
+        ("--list [1,2] --text '3' --hex 0x10", {"list": "[1,2]", "text": "'3'", "hex": "0x10"}),
         ("-x 3 -lr=3 positional", {}),
         ("-- data", {}),
         ("--", {}),
         ("--= --=3", {}),
         ("--deep " + "(" * 500, {"deep": "(" * 500}),
-        ("--inf 1e999 --nan nan --long " + "9" * 5000, {"inf": float("inf"), "nan": "nan", "long": "9" * 5000}),
+        (
+            "--python 3.10 --seed 007 --commit 12e45671 --n 1_000",
+            {"python": "3.10", "seed": "007", "commit": "12e45671", "n": "1_000"},
+        ),
+        ("--lr 1e-3 --wd 1.5E4 --inf inf --eps -2e-05", {"lr": 1e-3, "wd": 1.5e4, "inf": float("inf"), "eps": -2e-5}),
+        ("--inf 1e999 --long " + "9" * 5000, {"inf": "1e999", "long": "9" * 5000}),
     ],
 )
 def test_options_are_parameters(words, found):
@@ -545,6 +551,23 @@ def test_a_command_whose_words_are_no_text_is_run_all_the_same():
     done = run(*python("import sys, os; os.write(1, os.fsencode(sys.argv[2]))", "--path", b"\xff.csv"))
     assert (done.returncode, done.stdout) == (0, b"\xff.csv")
     assert the_experiment().parameters == {"path": "\\xff.csv"}
+
+
+def test_where_nothing_can_be_kept_nothing_is_run(here):
+    (here / "tries").mkdir()
+    (here / "tries/project").write_text("a file")
+    done = run(*python("open('ran', 'w')"))
+    assert done.returncode == 6
+    assert not (here / "ran").exists()
+
+
+def test_a_working_folder_that_was_deleted_stops_nothing(here):
+    folder = here / "gone"
+    folder.mkdir()
+    words = [*LAZYTRACK, "run", "-p", str(here / "tries"), "--", *python("print(1)")]
+    done = subprocess.run(words, capture_output=True, check=False, cwd=folder, preexec_fn=folder.rmdir, timeout=SECONDS)
+    assert (done.returncode, done.stdout) == (0, b"1\n"), done.stderr
+    assert the_experiment().status == "completed"
 
 
 # --- scripts that log more ---

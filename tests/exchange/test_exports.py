@@ -426,27 +426,38 @@ def test_no_export_takes_the_place_of_a_project(original, tmp_path):
         with Project(tmp_path / name) as project, project.log("exp"):
             pass
         before = contents(tmp_path)
-        with pytest.raises(FileExistsError, match="is the head of a project: an export does not take its place"):
+        with pytest.raises(FileExistsError, match="is no export"):
             original.export(tmp_path / name, overwrite=True)
         assert contents(tmp_path) == before
     repository = Repository(tmp_path / "repository.json")
     repository.log_artifact("a", "text")
     repository.save()
-    with pytest.raises(FileExistsError, match="is the head of a repository: an export does not take its place"):
+    with pytest.raises(FileExistsError, match="is no export"):
         original.export(tmp_path / "repository.json", overwrite=True)
     for content in ('{"format": "lazytrack/2", "kind": "project"', '{"format": "lazytrack/2", "kind": "export"}'):
         (tmp_path / "newer.json").write_text(content)
-        with pytest.raises(FileExistsError, match="may be the head of a store"):
+        with pytest.raises(FileExistsError, match="is no export"):
             original.export(tmp_path / "newer.json", overwrite=True)
         assert (tmp_path / "newer.json").read_text() == content
     assert len(Repository(tmp_path / "repository.json", mode="r")) == 1
 
 
-def test_a_file_of_another_kind_is_not_replaced_unless_that_is_said(original, tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_of_another_kind_is_not_replaced(original, tmp_path, overwrite):
     (tmp_path / "package.json").write_text("{}")
-    with pytest.raises(FileExistsError):
-        original.export(tmp_path / "package.json")
-    assert (tmp_path / "package.json").read_text() == "{}"
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("thesis.txt", "")
+    before = contents(tmp_path)
+    for name in before:
+        with pytest.raises(FileExistsError):
+            original.export(tmp_path / name, overwrite=overwrite)
+    assert contents(tmp_path) == before
+
+
+def test_an_export_does_not_go_into_the_project_s_own_folder(original):
+    with pytest.raises(ValueError, match="is within"):
+        original.export(f"{original.folder}/log/all.json")
 
 
 @pytest.mark.parametrize("name", ["it.json", "it.zip"])

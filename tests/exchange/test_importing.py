@@ -334,6 +334,62 @@ def test_a_project_that_is_only_read_refuses(source, tmp_path):
         Project(tmp_path, mode="r").import_from(source.kind, source.path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("mlflow", "nope"),
+        ("mlflow", "nope.db"),
+        ("mlflow", "nope.zip"),
+        ("tango", "nope"),
+        ("lazyscribe", "nope.json"),
+        ("lazyscribe", "folder/nope.json"),
+    ],
+)
+def test_what_is_not_there_is_named_whatever_it_is_taken_for(tmp_path, kind, name):
+    with pytest.raises(FileNotFoundError) as caught:
+        Project(tmp_path / "to").import_from(kind, tmp_path / name)
+    assert str(caught.value) == f"there is no {tmp_path / name}"
+    assert not (tmp_path / "to").exists()
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("kind", ["mlflow", "tango"])
+def test_what_is_not_there_is_named_elsewhere_too(tmp_path, memory, kind):
+    with pytest.raises(FileNotFoundError) as caught:
+        Project(tmp_path / "to").import_from(kind, f"{memory[0]}/nope")
+    assert str(caught.value) == f"there is no {memory[0]}/nope"
+
+
+@pytest.mark.parametrize("kind", ["mlflow", "tango"])
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path, kind):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"a\.txt is no .*: it is no folder"):
+        Project(tmp_path / "to").import_from(kind, tmp_path / "a.txt")
+
+
+def test_a_folder_that_is_reached_by_a_link_is_listed_as_that_link(tmp_path):
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "secret.txt").write_text("secret")
+    store = tmp_path / "store"
+    (store / "own").mkdir(parents=True)
+    (store / "own" / "a.txt").write_text("a")
+    (store / "own" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    files = LocalFiles(str(store))
+    for folder in ("own/link", "own/link/deep", "own/link/deep/nowhere"):
+        assert [(path, stat.is_link) for path, stat in files.walk(folder)] == [("own/link", True)]
+    assert sorted((path, stat.is_link) for path, stat in files.walk("own")) == [
+        ("own/a.txt", False),
+        ("own/link", True),
+    ]
+    assert [*files.walk("own/nowhere/deep")] == []
+    # The folder itself may be a link: that is how people move large ones.
+    (tmp_path / "moved").symlink_to(store, target_is_directory=True)
+    moved = LocalFiles(str(tmp_path / "moved"))
+    assert sorted(moved.walk("own")) == sorted(files.walk("own"))
+    assert sorted(moved.walk()) == sorted(files.walk())
+    assert [path for path, _ in files.below("own/link").walk("deep")] == ["deep/secret.txt"]
+
+
 def test_a_kind_that_is_not_known_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot import 'wandb'; known: lazyscribe, mlflow, tango"):
         Project(tmp_path).import_from("wandb", tmp_path)
@@ -398,10 +454,12 @@ def test_the_command_names_a_few_of_what_is_left_out(run, mlflow_stores, tmp_pat
     ("arguments", "code", "says"),
     [
         (("wandb", "x"), 2, "cannot import 'wandb'; known: lazyscribe, mlflow, tango"),
-        (("mlflow", "missing"), 2, "missing is no file store of MLflow: no meta.yaml is in it"),
+        (("mlflow", "missing"), 3, "there is no "),
+        (("mlflow", "."), 2, "is no file store of MLflow: no meta.yaml is in it"),
         (("mlflow", "missing.db"), 3, "missing.db"),
         (("lazyscribe", "missing.json"), 3, "missing.json"),
-        (("tango", "missing"), 2, "missing is no workspace of tango"),
+        (("tango", "missing"), 3, "there is no "),
+        (("tango", "."), 2, "is no workspace of tango"),
     ],
 )
 def test_the_command_says_what_is_wrong(run, tmp_path, monkeypatch, arguments, code, says):

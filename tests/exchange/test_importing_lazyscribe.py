@@ -441,3 +441,21 @@ def test_an_empty_project_is_none_to_speak_of(tmp_path):
     (tmp_path / "project.json").write_text("[]")
     report = Project(tmp_path / "to").import_from("lazyscribe", tmp_path / "project.json")
     assert (report.experiments, report.versions, report.left_out) == (0, 0, {})
+
+
+@pytest.mark.parametrize("linked", ["base-line-20251009090320", "base-line-20251009090320/small-rows"])
+def test_folders_that_are_links_are_refused_and_said(lazyscribe_stores, tmp_path, linked):
+    shutil.copytree(lazyscribe_stores.folder / "models", tmp_path / "models")
+    folder = tmp_path / "models" / linked
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    source = tmp_path / "models" / "project.json"
+    found = imported("lazyscribe", source, tmp_path / "to")
+    whole = imported("lazyscribe", lazyscribe_stores.folder / "models/project.json", tmp_path / "whole")
+    lost = whole.report.artifacts - found.report.artifacts
+    assert lost > 0
+    said = found.report.left_out["links among artifacts, which may lead anywhere"]
+    before = whole.report.left_out.get("links among artifacts, which may lead anywhere", [])
+    assert len(said) - len(before) == lost
+    dry = Project(tmp_path / "other").import_from("lazyscribe", source, dry_run=True)
+    assert dry.left_out == found.report.left_out

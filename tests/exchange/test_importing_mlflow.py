@@ -1,7 +1,9 @@
 """Imports from MLflow: both of its stores, as MLflow wrote them, against what MLflow reads in them."""
 
 import contextlib
+import errno
 import math
+import os
 import shutil
 import sqlite3
 import sys
@@ -14,7 +16,8 @@ import yaml
 from comparing import contents, digests, imported, number
 
 from lazytrack import Project, Repository, naming
-from lazytrack.exchange.foreign import mlflow
+from lazytrack.exchange.spelled import read_back
+from lazytrack.files.local import LocalFiles
 
 KINDS = ["file", "sqlite"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -187,7 +190,7 @@ def test_parameters_are_what_they_were_before_they_became_text(store):
 )
 def test_only_what_python_would_spell_exactly_so_is_read_back(text, value):
     with warnings.catch_warnings(action="error"):
-        found = mlflow.read_parameter(text)
+        found = read_back(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -722,13 +725,6 @@ def test_points_that_are_all_at_steps_that_are_none_are_said(made, tmp_path):
     assert found.report.left_out
 
 
-@pytest.mark.parametrize("name", ["mlflow.db", "nothing"])
-def test_what_is_not_there_is_said(tmp_path, name):
-    with pytest.raises((FileNotFoundError, ValueError), match=name):
-        Project(tmp_path / "to").import_from("mlflow", tmp_path / name)
-    assert not (tmp_path / name).exists()
-
-
 def test_what_is_no_store_is_said(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.txt").write_text("a")
@@ -748,3 +744,282 @@ def test_a_database_is_named_as_mlflow_names_it(mlflow_stores, tmp_path):
     path = mlflow_stores.folder / "sqlite" / "mlflow.db"
     assert project.import_from("mlflow", f"sqlite:///{path}", dry_run=True).experiments == 26
     assert project.import_from("mlflow", (mlflow_stores.folder / "mlruns").as_uri(), dry_run=True).experiments == 26
+
+
+@pytest.mark.parametrize("url", ["http://localhost:5000", "https://dana:hunter2secret@mlflow.example/prefix/"])
+def test_a_tracking_server_is_not_asked(tmp_path, url):
+    with pytest.raises(ValueError, match="tracking servers are not read: give the folder or the database") as caught:
+        Project(tmp_path / "to").import_from("mlflow", url)
+    assert "hunter2secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2", "mysql+pymysql", "mssql"])
+def test_of_other_databases_the_kind_is_said_and_not_the_password(tmp_path, scheme):
+    with pytest.raises(ValueError, match="only sqlite is read") as caught:
+        Project(tmp_path / "to").import_from("mlflow", f"{scheme}://dana:hunter2secret@host/db")
+    assert scheme.partition("+")[0] in str(caught.value)
+    assert "hunter2secret" not in str(caught.value)
+
+
+def test_a_database_that_is_named_as_one_needs_no_ending(mlflow_stores, tmp_path):
+    shutil.copyfile(source_of("sqlite", mlflow_stores.folder), tmp_path / "runs")
+    report = Project(tmp_path / "to").import_from("mlflow", f"sqlite:///{tmp_path}/runs", dry_run=True)
+    assert report.experiments == 26
+
+
+def test_the_folder_above_a_store_is_none_and_the_store_is_named(mlflow_stores, tmp_path):
+    with pytest.raises(ValueError, match="is no file store of MLflow; did you mean") as caught:
+        Project(tmp_path / "to").import_from("mlflow", mlflow_stores.folder)
+    assert f"{mlflow_stores.folder / 'mlruns'}" in str(caught.value)
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_folder_with_a_database_of_mlflow_names_that(mlflow_stores, tmp_path):
+    shutil.copyfile(source_of("sqlite", mlflow_stores.folder), tmp_path / "runs.db")
+    (tmp_path / "other.db").write_text("no database")
+    with pytest.raises(ValueError, match=r"did you mean .*/runs\.db\?$"):
+        Project(tmp_path / "to").import_from("mlflow", tmp_path)
+
+
+def test_a_part_of_a_store_is_none(mlflow_stores, made, tmp_path):
+    for part in (made, made.parent, mlflow_stores.folder / "mlruns" / "models"):
+        with pytest.raises(ValueError, match="is no file store of MLflow"):
+            Project(tmp_path / "to").import_from("mlflow", part)
+
+
+def test_a_description_that_is_not_of_mlflow_makes_no_store(tmp_path):
+    (tmp_path / "recipes" / "one" / "deep").mkdir(parents=True)
+    for folder in ("one", "one/deep"):
+        (tmp_path / "recipes" / folder / "meta.yaml").write_text("{package: {name: a, version: 1}}")
+    with pytest.raises(ValueError, match="none of its folders is an experiment"):
+        Project(tmp_path / "to").import_from("mlflow", tmp_path / "recipes")
+
+
+# --- what cannot be read ---
+
+
+def refuse_to_read(monkeypatch, *ends, error):
+    """Have reading fail of files whose paths end so."""
+    read = LocalFiles.read
+
+    def refusing(self, path, **how):
+        if path.endswith(ends):
+            raise error(f"{self.url}/{path}")
+        return read(self, path, **how)
+
+    monkeypatch.setattr(LocalFiles, "read", refusing)
+
+
+def denied(path):
+    return PermissionError(errno.EACCES, "Permission denied", path)
+
+
+def gone(path):
+    return FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+
+def away(path):
+    return OSError(errno.EIO, "the disk is away", path)
+
+
+def test_pipes_in_a_run_are_said_and_what_is_beside_them_comes(made, tmp_path):
+    for kind in ("params", "metrics", "tags"):
+        os.mkfifo(made / kind / "fifo")
+    (made / "params" / "sound").write_text("1")
+    found, exp = import_made(made, tmp_path)
+    assert exp.parameters == {"sound": 1}
+    assert sorted(found.report.left_out[UNREADABLE]) == [
+        f"1/abc/{kind}/fifo: is no regular file" for kind in ("metrics", "params", "tags")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["params", "metrics", "tags"])
+def test_a_file_that_may_not_be_read_is_said_and_what_is_beside_it_comes(made, tmp_path, monkeypatch, kind):
+    (made / kind / "secret").write_text("1000 0.5 1")
+    (made / "params" / "sound").write_text("1")
+    refuse_to_read(monkeypatch, f"{kind}/secret", error=denied)
+    found, exp = import_made(made, tmp_path)
+    assert exp.parameters == {"sound": 1}
+    assert found.report.left_out == {UNREADABLE: [f"1/abc/{kind}/secret: Permission denied"]}
+
+
+@pytest.mark.parametrize("path", ["abc/meta.yaml", "1/meta.yaml"])
+def test_a_head_that_may_not_be_read_is_said_and_what_is_beside_it_comes(made, tmp_path, monkeypatch, path):
+    shutil.copytree(made, made.parent / "sound")
+    (made.parent / "sound" / "meta.yaml").write_text("{run_id: sound, run_name: sound, artifact_uri: ''}")
+    refuse_to_read(monkeypatch, path, error=denied)
+    found = imported("mlflow", made.parent.parent, tmp_path / "to")
+    (said,) = found.report.left_out[UNREADABLE]
+    assert said.endswith(f"{path}: Permission denied")
+    assert "sound" in {exp.name for exp in found.project.experiments}
+
+
+def test_what_may_not_be_read_of_a_model_is_said_and_what_is_beside_it_comes(files, tmp_path, monkeypatch):
+    (files.source / "models" / "a model é" / "tags").mkdir(exist_ok=True)
+    (files.source / "models" / "a model é" / "tags" / "secret").write_text("1")
+    refuse_to_read(monkeypatch, "aliases/champion", "tags/secret", error=denied)
+    found = imported("mlflow", files.source, tmp_path / "to")
+    assert len(found.report.left_out[UNREADABLE]) == 2
+    assert "champion" not in found.repository.aliases("a model é")
+    assert len(found.repository) == 4
+
+
+def test_a_run_that_is_removed_while_it_is_read_is_said_and_the_others_come(files, tmp_path, monkeypatch):
+    run = next(run for run, _ in living(files.expected) if run["run_name"] == "trained")
+    (folder,) = files.source.glob(f"*/{run['run_id']}")
+    read, here = LocalFiles.read, folder.relative_to(files.source).as_posix()
+
+    def removing(self, path, **how):
+        if path.startswith(f"{here}/params/"):
+            shutil.rmtree(folder, ignore_errors=True)
+        return read(self, path, **how)
+
+    monkeypatch.setattr(LocalFiles, "read", removing)
+    found = imported("mlflow", files.source, tmp_path / "to")
+    assert found.report.experiments == 25
+    assert run["run_id"] not in by_run(found.project)
+    assert all(said.endswith("it was removed while this was read") for said in found.report.left_out[UNREADABLE])
+    assert any(f"{here}/params/" in said for said in found.report.left_out[UNREADABLE])
+
+
+@pytest.mark.parametrize("error", [denied, gone])
+def test_what_is_here_stays_while_it_cannot_be_read_there(made, tmp_path, monkeypatch, error):
+    (made / "params" / "rate").write_text("0.5")
+    import_made(made, tmp_path)
+    with monkeypatch.context() as patch:
+        refuse_to_read(patch, "params/rate", error=error)
+        found, exp = import_made(made, tmp_path)
+    assert exp.parameters == {"rate": 0.5}
+    assert (found.report.experiments, found.report.updated) == (0, 0)
+    assert found.report.left_out[UNREADABLE][0].startswith("1/abc/params/rate: ")
+    assert "abc" in [which for all_of in found.report.left_out.values() for which in all_of]
+    (made / "params" / "rate").write_text("0.25")
+    found, exp = import_made(made, tmp_path)
+    assert (found.report.updated, exp.parameters) == (1, {"rate": 0.25})
+
+
+def test_a_storage_that_fails_stops_an_import(made, tmp_path, monkeypatch):
+    (made / "params" / "rate").write_text("0.5")
+    refuse_to_read(monkeypatch, "params/rate", error=away)
+    with pytest.raises(OSError, match="the disk is away"):
+        import_made(made, tmp_path)
+
+
+# --- what leads elsewhere, or was moved ---
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("above", [False, True])
+def test_a_folder_of_artifacts_behind_a_link_comes_only_when_told(copy, tmp_path, follow, moved, above):
+    run = next(run for run, _ in living(copy.expected) if run["run_name"] == "trained")
+    inside = copy.source.parent / ("" if copy.kind == "file" else "mlruns")
+    (folder,) = inside.rglob(f"{run['run_id']}/artifacts")
+    if above and copy.kind == "file":
+        return  # then the run is not there: that is said of its folder
+    linked = folder.parent if above else folder
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    source = copy.source
+    if moved:
+        copy.folder.rename(tmp_path / "moved")
+        source = tmp_path / "moved" / copy.source.relative_to(copy.folder)
+    found = imported("mlflow", source, tmp_path / "to", follow=follow)
+    names = {artifact.name for artifact in by_run(found.project)[run["run_id"]].artifacts}
+    wanted = {name.partition("/")[0] for name in run["artifacts"]}
+    if follow:
+        assert wanted <= names
+    else:
+        assert not wanted & names
+        (said,) = [said for said in found.report.left_out[OUTSIDE] if said.startswith(run["run_id"])]
+        assert said.endswith("artifacts, where a link leads")
+
+
+def test_a_name_of_a_folder_of_artifacts_does_not_lead_out_of_that_of_the_database(copy, tmp_path):
+    if copy.kind == "file":
+        return
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "secret.txt").write_text("secret")
+    with database(copy.folder) as connection:
+        (run,) = connection.execute("select run_uuid from runs where name = 'trained'").fetchone()
+        (copy.folder / "sqlite" / run).mkdir()
+        connection.execute("update runs set artifact_uri = ? where run_uuid = ?", (f"gone/{run}/../../../secrets", run))
+    found = imported("mlflow", copy.source, tmp_path / "to")
+    assert not any(content == b"secret" for content in contents(tmp_path / "to").values())
+    assert by_run(found.project)[run].name == "trained"
+
+
+def test_a_run_in_a_folder_of_another_name_comes_whole(made, tmp_path):
+    (made / "params" / "rate").write_text("0.5")
+    (made / "tags" / "stage").write_text("dev")
+    (made / "metrics" / "loss").write_text("1000 0.5 1\n")
+    (made / "artifacts" / "a.txt").write_text("a")
+    _, before = import_made(made, tmp_path / "before")
+    renamed = made.rename(made.parent / "abc-copy")
+    found, exp = import_made(renamed, tmp_path)
+    assert found.report.left_out == {}
+    assert exp == before
+    assert exp.parameters == {"rate": 0.5}
+    assert set(exp.tags) == {"plain", "stage=dev"}
+    assert exp.history("loss").value == [0.5]
+    assert exp.load_artifact("a.txt").read_text() == "a"
+
+
+def test_a_copy_of_a_run_is_said_and_the_run_itself_comes(made, tmp_path):
+    (made / "params" / "rate").write_text("0.5")
+    copied = made.parent / "a-copy"
+    shutil.copytree(made, copied)
+    (copied / "params" / "rate").write_text("3")
+    found, exp = import_made(made, tmp_path)
+    assert exp.parameters == {"rate": 0.5}
+    assert found.report.experiments == 1
+    assert found.report.left_out == {UNREADABLE: ["1/a-copy/meta.yaml: it is a copy of the run in 1/abc"]}
+
+
+# --- secrets ---
+
+
+def test_tokens_in_what_mlflow_has_captured_stay_there(made, tmp_path):
+    token = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1bC3dE5"
+    remote = f"https://dana:{token}@github.com/x/y.git"
+    tags = {
+        "mlflow.source.git.repoURL": remote,
+        "mlflow.gitRepoURL": f"https://{token}@github.com/x/y.git",
+        "mlflow.source.git.commit": "0123456789abcdef0123456789abcdef01234567",
+        "mlflow.note.content": f"cloned from {remote}, see README",
+        "origin": remote,
+        "plain text": "nothing to hide",
+    }
+    for name, text in tags.items():
+        (made / "tags" / name).write_text(text)
+    (made / "params" / "remote").write_text("https://dana:hunter2secret@github.com/x/y.git")
+    _, exp = import_made(made, tmp_path)
+    assert exp.git.remote == "https://***@github.com/x/y.git"
+    assert exp.git.commit == tags["mlflow.source.git.commit"]
+    assert exp.notes == "cloned from https://***@github.com/x/y.git, see README"
+    assert set(exp.tags) == {"plain", "origin=https://***@github.com/x/y.git", "plain text=nothing to hide"}
+    assert exp.imported["tags"].keys() == tags.keys()
+    assert not any(token.encode() in content for content in contents(tmp_path / "to").values())
+    # What somebody has logged is theirs.
+    assert exp.parameters["remote"] == "https://dana:hunter2secret@github.com/x/y.git"
+
+
+def test_tokens_in_tags_and_descriptions_of_models_stay_there(copy, tmp_path):
+    token = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1bC3dE5"
+    if copy.kind == "file":
+        model = copy.source / "models" / "a model é"
+        for folder in (model, model / "version-1", *copy.source.glob("*/models/m-*")):
+            (folder / "tags").mkdir(exist_ok=True)
+            (folder / "tags" / "origin").write_text(f"token {token}")
+        for path in (model / "meta.yaml", model / "version-1" / "meta.yaml"):
+            said = yaml.safe_load(path.read_text()) | {"description": f"by {token}"}
+            path.write_text(yaml.safe_dump(said, allow_unicode=True))
+    else:
+        with database(copy.folder) as connection:
+            for table in ("registered_models", "model_versions"):
+                connection.execute(f"update {table} set description = ?", (f"by {token}",))
+            connection.execute("update logged_model_tags set tag_value = ?", (f"token {token}",))
+    imported("mlflow", copy.source, tmp_path / "to")
+    kept = contents(tmp_path / "to").values()
+    assert any(b"by ***" in content for content in kept)
+    assert not any(token.encode() in content for content in kept)

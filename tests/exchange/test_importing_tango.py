@@ -1,6 +1,7 @@
 """Imports from tango: a workspace as tango wrote it, against what tango reads in it, and one that nobody may load."""
 
 import json
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -10,6 +11,7 @@ import pytest
 from comparing import contents, digest, digests, imported
 
 from lazytrack import Project
+from lazytrack.exchange.foreign import tango
 
 NO_DATA = "steps whose record is no data"
 NOTHING_SAID = "steps of which nothing is said"
@@ -246,8 +248,6 @@ def test_what_is_no_workspace_is_said(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match=r"folder is no workspace of tango: neither settings\.json nor"):
         Project(tmp_path / "to").import_from("tango", tmp_path / "folder")
-    with pytest.raises(ValueError, match="nothing is no workspace of tango"):
-        Project(tmp_path / "to").import_from("tango", tmp_path / "nothing")
     assert not (tmp_path / "to").exists()
 
 
@@ -314,3 +314,68 @@ def test_what_is_linked_instead_of_written_is_not_followed(copy, tmp_path):
     assert found.report.left_out["links among artifacts, which may lead anywhere"] == [
         "second run, é: artifacts.output"
     ]
+
+
+LINKED = "folders that are links, which may lead anywhere"
+
+
+def moved_behind_a_link(folder, to):
+    folder.rename(to)
+    folder.symlink_to(to, target_is_directory=True)
+
+
+def test_a_cache_that_is_a_link_is_said_and_not_followed(copy, tmp_path):
+    moved_behind_a_link(copy / "cache", tmp_path / "elsewhere")
+    found = imported("tango", copy, tmp_path / "to")
+    assert found.report.left_out == {LINKED: ["cache"]}
+    assert len(found.project) == 3
+    assert {artifact.name for exp in found.project.experiments for artifact in exp.artifacts} == {"output"}
+
+
+def test_folders_of_runs_and_results_that_are_links_are_said_and_not_followed(copy, tango_workspace, tmp_path):
+    step_id = tango_workspace.expected["runs"]["first-run"]["rows"]
+    moved_behind_a_link(copy / "cache" / step_id, tmp_path / "result")
+    moved_behind_a_link(copy / "runs" / "empty-run", tmp_path / "run")
+    found = imported("tango", copy, tmp_path / "to")
+    assert found.report.left_out == {LINKED: [f"cache/{step_id}", "runs/empty-run"]}
+    runs = {exp.name: exp for exp in found.project.experiments}
+    assert runs.keys() == {"first-run", "second run, é"}
+    assert "rows" not in {artifact.name for artifact in runs["first-run"].artifacts}
+
+
+def test_what_tells_the_format_of_a_result_is_not_followed_either(copy, tango_workspace, tmp_path):
+    path = copy / "cache" / tango_workspace.expected["runs"]["first-run"]["text, é"] / "cache-metadata.json"
+    moved_behind_a_link(path, tmp_path / "elsewhere.json")
+    found = imported("tango", copy, tmp_path / "to")
+    run = next(exp for exp in found.project.experiments if exp.name == "first-run")
+    assert next(artifact for artifact in run.artifacts if artifact.name == "text, é").alias == "file"
+
+
+def test_a_pipe_in_the_place_of_a_run_is_said_and_what_is_beside_it_comes(copy, tmp_path):
+    path = copy / "runs" / "first-run" / "stepinfo.json"
+    path.unlink()
+    os.mkfifo(path)
+    found = imported("tango", copy, tmp_path / "to")
+    assert found.report.left_out["what makes no sense"] == ["runs/first-run/stepinfo.json: is no regular file"]
+    assert {exp.name for exp in found.project.experiments} == {"second run, é", "empty-run"}
+
+
+def test_tokens_in_what_tango_has_captured_stay_there(copy, tango_workspace, tmp_path, monkeypatch):
+    token = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1bC3dE5"
+    plain = tango._plain
+
+    def with_secrets(value):
+        step = plain(value)
+        if isinstance(step, dict) and "unique_id" in step:
+            step["environment"] |= {
+                "command": f"tango run x.jsonnet --api-key {token}  -s y",
+                "git": {"commit": "0" * 40, "remote": f"https://dana:{token}@github.com/x/y.git"},
+            }
+        return step
+
+    monkeypatch.setattr(tango, "_plain", with_secrets)
+    found = imported("tango", copy, tmp_path / "to")
+    run = next(exp for exp in found.project.experiments if exp.name == "first-run")
+    assert run.git.remote == "https://***@github.com/x/y.git"
+    assert run.environment.command == "tango run x.jsonnet --api-key ***  -s y"
+    assert not any(token.encode() in content for content in contents(tmp_path / "to").values())

@@ -4,6 +4,7 @@
 import io
 import logging
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_captures_that_end_in_another_order_undo_nothing_of_each_other(project, 
         print("between")
     print("after")
     assert (first.output, second.output) == ("", "between\n")
-    assert first._companions.capture._new == [], "nothing is held that nobody wants"
+    assert not first._companions.capture._new, "nothing is held that nobody wants"
     assert capsys.readouterr().out == "between\nafter\n"
 
 
@@ -97,6 +98,44 @@ def test_long_output_goes_to_several_artifacts_so_that_a_save_writes_little(proj
     assert [artifact.name for artifact in found.artifacts] == ["output", *(f"output-{n}" for n in range(2, 11))]
     assert found.output == exp.output == "".join(f"line {n}\n" for n in range(10))
     assert all(len(found.load_artifact(artifact.name)) <= 10 for artifact in found.artifacts)
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_of_more_than_is_kept_the_beginning_and_the_end_are(project, monkeypatch, saves):
+    monkeypatch.setattr(output, "_PART", 100)
+    monkeypatch.setattr(output, "_MOST", 1000)
+    monkeypatch.setattr(output, "_TAIL", 200)
+    lines = [f"line {number}\n" for number in range(1000)]
+    with project.log("run", capture=True) as exp:
+        for line in lines:
+            print(line, end="")
+            if saves:
+                project.save()
+        capture = exp._companions.capture
+        assert sum(map(len, capture._new)) <= 2001
+    project.save()
+    found = stored(project)
+    assert found.output == exp.output
+    kept = [line for line in found.output.splitlines(keepends=True) if line in lines]
+    left_out = sum(int(count.replace(",", "")) for count in re.findall(r"\[\.\.\. ([\d,]+) char", found.output))
+    assert len("".join(kept)) + left_out == len("".join(lines))
+    assert kept[-10:] == lines[-10:]
+    assert len(found.output) < 1500
+    if saves:
+        assert kept[:70] == lines[:70]
+
+
+def test_no_half_of_a_private_key_is_kept_where_something_is_left_out(project, monkeypatch):
+    monkeypatch.setattr(output, "_PART", 100)
+    monkeypatch.setattr(output, "_MOST", 250)
+    monkeypatch.setattr(output, "_TAIL", 200)
+    key = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEA\n" * 20 + "-----END RSA PRIVATE KEY-----\n"
+    with project.log("run", capture=True) as exp:
+        print("x\n" * 150)
+        project.save()
+        print(key + "after")
+    assert "MIIEow" not in exp.output
+    assert exp.output.endswith("characters are left out here ...]\nafter\n")
 
 
 def test_a_run_that_goes_on_and_other_ranks_add_theirs(project):

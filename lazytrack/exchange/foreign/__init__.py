@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import attrs
 
 from lazytrack.exchange.foreign.draft import IMPORTED, Draft
+from lazytrack.exchange.foreign.sources import missing
 
 __all__ = ["IMPORTED", "KINDS", "Draft", "Imported", "Importing", "begin"]
 
@@ -98,4 +99,9 @@ def begin(kind: str, source: str, **how: Any) -> Importing:
     if kind not in KINDS:
         raise ValueError(f"cannot import {kind!r}; known: {', '.join(KINDS)}")
     module = importlib.import_module(f"lazytrack.exchange.foreign.{kind}")
-    return module.begin(source, **how)  # type: ignore[no-any-return]
+    try:
+        return module.begin(source, **how)  # type: ignore[no-any-return]
+    except FileNotFoundError as error:
+        if error.errno is None:  # it says so by itself
+            raise
+        raise missing(source) from error

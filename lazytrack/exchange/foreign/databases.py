@@ -1,6 +1,7 @@
 """Sqlite databases that others have made, opened to be read and never written."""
 
 import sqlite3
+import stat
 from pathlib import Path
 
 
@@ -11,9 +12,12 @@ def open_database(path: str) -> sqlite3.Connection:
     ------
     FileNotFoundError
         When there is none.
+    ValueError
+        When it is a folder.
     """
     where = Path(path).absolute()
-    where.stat()
+    if stat.S_ISDIR(where.stat().st_mode):
+        raise ValueError(f"{where} is no sqlite database: it is a folder")
     connection = sqlite3.connect(f"{where.as_uri()}?mode=ro", uri=True, check_same_thread=False)
     connection.execute("pragma query_only = 1")
     return connection

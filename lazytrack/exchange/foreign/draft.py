@@ -1,7 +1,7 @@
 """Drafts: what another tracker has kept, said as this one's stores say it, and not written anywhere yet.
 
 Everything in a draft follows from what is there: names, times and places of files come out the same whenever they are
-made. So importing again is merging what is there already, and costs nothing.
+made. So importing again reads all of it again, artifacts too, and adds nothing where nothing has changed.
 """
 
 import functools
@@ -20,7 +20,7 @@ from lazytrack.artifacts import StoredFile, manifest
 from lazytrack.artifacts.blobs import ARTIFACTS, digest
 from lazytrack.artifacts.entries import entry_of
 from lazytrack.errors import LazytrackError
-from lazytrack.files import Files, Stat
+from lazytrack.files import Files, Stat, is_of_the_file
 from lazytrack.files.held import Content, HeldFiles
 from lazytrack.journal import Patch
 from lazytrack.series import WRITERS, Columns, Role, Writer
@@ -60,6 +60,9 @@ class Place:
 
 
 SENSELESS = "what makes no sense"
+LINKS = "links among artifacts, which may lead anywhere"
+LINKED = "folders that are links, which may lead anywhere"
+UNREADABLE = "artifacts that cannot be read"
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading raises of a file that another tracker would not have written so."""
 _Item = TypeVar("_Item")
@@ -76,6 +79,16 @@ def drafted(
             left_out.setdefault(SENSELESS, []).append(f"{name}: {type(error).__name__}: {error}")
         else:
             yield draft
+
+
+def link_to(path: str, listed: Iterable[tuple[str, Stat]]) -> str | None:
+    """Return what is a link of what was listed, and is this file or folder, or leads to it; None where nothing is."""
+    return next((link for link, stat in listed if stat.is_link and f"{path}/".startswith(f"{link}/")), None)
+
+
+def is_of_one(error: OSError) -> bool:
+    """Tell whether reading failed because of this one file, which does not stop what is beside it."""
+    return isinstance(error, FileNotFoundError | NotADirectoryError) or is_of_the_file(error)
 
 
 def places_in(files: Files, folder: str, listed: Iterable[tuple[str, Stat]]) -> list[Place]:
@@ -171,7 +184,7 @@ class Draft:
             ``fname``, ``created_at``, ``version``, ``expiry`` and ``environment``, where they are known.
         """
         if place.is_link:
-            self.leave("links among artifacts, which may lead anywhere", field)
+            self.leave(LINKS, field)
             return
         self._count([place])
         if self.dry:
@@ -181,13 +194,13 @@ class Draft:
             stored = self._stored(field, place, f"{name}", said.get("version", 0))
             self._put_entry(field, handler, stored, said | {"fname": name})
         except (OSError, LazytrackError, TypeError, ValueError) as error:
-            self.leave("artifacts that cannot be read", f"{field}: {error}")
+            self.leave(UNREADABLE, f"{field}: {error}")
 
     def put_folder(self, field: str, places: Iterable[Place], **said: Any) -> None:
         """Say an artifact that is a folder of files."""
         places = list(places)
         if any(place.is_link for place in places):
-            self.leave("links among artifacts, which may lead anywhere", field)
+            self.leave(LINKS, field)
             places = [place for place in places if not place.is_link]
         if not places:
             return
@@ -213,7 +226,7 @@ class Draft:
             )
             self._put_entry(field, "directory", stored, {"fname": fname} | said)
         except (OSError, LazytrackError, TypeError, ValueError) as error:
-            self.leave("artifacts that cannot be read", f"{field}: {error}")
+            self.leave(UNREADABLE, f"{field}: {error}")
 
     def _count(self, places: Iterable[Place]) -> None:
         self.artifacts += 1

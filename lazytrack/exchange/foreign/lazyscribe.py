@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from lazytrack import codec, naming
-from lazytrack.exchange.foreign.draft import Draft, drafted, places_in
+from lazytrack.exchange.foreign.draft import LINKS, UNREADABLE, Draft, drafted, link_to, places_in
 from lazytrack.files import Files, Stat, join, open_files, split
 
 _OF_ARTIFACTS = {"name", "fname", "handler", "version", "created_at", "expiry"}
@@ -113,12 +113,16 @@ class Importing:
             naming.check_inside(fname)
             naming.check_inside(path)
         except ValueError as error:
-            draft.leave("artifacts that cannot be read", f"{field}: {error}")
+            draft.leave(UNREADABLE, f"{field}: {error}")
             return
         if folder not in self._listed:
             self._listed[folder] = dict(self.files.walk(folder))
-        if (stat := self._listed[folder].get(path)) is None:
-            draft.leave("artifacts that cannot be read", f"{field}: there is no {self.files.url}/{path}")
+        listed = self._listed[folder]
+        if link_to(path, listed.items()) is not None:
+            draft.leave(LINKS, field)
+            return
+        if (stat := listed.get(path)) is None:
+            draft.leave(UNREADABLE, f"{field}: there is no {self.files.url}/{path}")
             return
         expiry = artifact.get("expiry")
         draft.put_file(

@@ -1,10 +1,8 @@
 """MLflow: what its stores keep, and what becomes of it here."""
 
-import ast
 import functools
 import math
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -13,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from lazytrack import naming
-from lazytrack.exchange.foreign.draft import Draft, Place, drafted, places_in
+from lazytrack.exchange.foreign.draft import UNREADABLE, Draft, Place, drafted, is_of_one, link_to, places_in
 from lazytrack.exchange.foreign.mlflow_files import FileStore
-from lazytrack.exchange.foreign.mlflow_sqlite import Database
+from lazytrack.exchange.foreign.mlflow_sqlite import SUFFIXES, Database
 from lazytrack.exchange.foreign.mlflow_store import (
     DELETED,
     Backend,
@@ -27,12 +25,16 @@ from lazytrack.exchange.foreign.mlflow_store import (
     Version,
     is_time,
 )
+from lazytrack.exchange.foreign.sources import check_folder
+from lazytrack.exchange.spelled import read_back
 from lazytrack.files import Files, local_copy, open_files, protocol, split
+from lazytrack.provenance.redact import redact, redact_url
 from lazytrack.series import MAX_STEP, Columns
 
 _STATUS = {"FINISHED": "completed", "FAILED": "failed", "KILLED": "stopped"}
 _PARENT, _NOTE, _NAME, _USER = "mlflow.parentRunId", "mlflow.note.content", "mlflow.runName", "mlflow.user"
 _COMMIT, _REMOTE, _BRANCH = "mlflow.source.git.commit", "mlflow.source.git.repoURL", "mlflow.source.git.branch"
+_REMOTES = {_REMOTE, "mlflow.gitRepoURL"}
 _OWN = "mlflow."
 """What the tags begin with that MLflow sets itself."""
 _USUAL = "Default"
@@ -40,7 +42,11 @@ _USUAL = "Default"
 _ROOTS: tuple[list[str], ...] = ([], ["mlruns"], ["mlartifacts"])
 """Where artifacts are beside a store, if not in its own folder."""
 _OUTSIDE = "artifacts outside of the folder of the store: follow=True, or --follow, fetches them"
+_CHANGING = "runs that were removed while they were read, or changed: another import may find them"
+_BETTER_HERE = "runs that stay as they are here, because not all of them can be read"
 _NO_TIMES = "what is of a time that is none"
+_WEB = {"http", "https"}
+_OTHER_DATABASES = {"mssql", "mysql", "oracle", "postgres", "postgresql"}
 _LONGEST_TAG = 100
 _LIVING_STAGES = {"Staging", "Production"}
 _GONE_STAGE = "Deleted_Internal"
@@ -101,15 +107,26 @@ class Importing:
         for start in range(0, len(runs), 100):
             batch = runs[start : start + 100]
             pairs = zip(batch, self.backend.details(batch), strict=True)
+            wanted = (pair for pair in pairs if self._is_wanted(*pair))
 
             def make(pair: tuple[Run, Details]) -> Draft:
                 run, details = pair
                 return self._draft(run, details, groups.get(run.experiment), models.get(run.id, []))
 
-            yield from drafted(((pair[0].id, pair) for pair in pairs), make, self.left_out)
+            yield from drafted(((pair[0].id, pair) for pair in wanted), make, self.left_out)
+
+    def _is_wanted(self, run: Run, details: Details) -> bool:
+        """Tell whether there is something to be made of a run: it is there, and not better here than it is there."""
+        if details.is_gone:
+            self.left_out.setdefault(_CHANGING, []).append(run.id)
+            return False
+        if not details.is_whole and self.is_here(_record_of(run)):  # what cannot be read now would be unset here
+            self.left_out.setdefault(_BETTER_HERE, []).append(run.id)
+            return False
+        return True
 
     def _draft(self, run: Run, details: Details, group: Experiment | None, models: list[LoggedModel]) -> Draft:
-        tags = dict(details.tags)
+        tags = _safe_tags(details.tags)
         times = [int(time) for columns in details.metrics.values() for time in columns.time[-1:]]
         known = [time for time in (run.start, run.end, *times) if time and is_time(time)]
         source: dict[str, Any] = {"from": "mlflow", "id": run.id, "status": run.status, "tags": tags}
@@ -132,7 +149,7 @@ class Importing:
         draft.put("status", _STATUS.get(run.status, "running"))
         self._put_tags(draft, tags, group)
         for name, text in details.params.items():
-            draft.put(f"parameters.{name}", read_parameter(text))
+            draft.put(f"parameters.{name}", read_back(text))
         self._put_metrics(draft, details.metrics)
         self._put_artifacts(draft, run, models)
         if details.datasets:
@@ -177,7 +194,7 @@ class Importing:
     # --- artifacts ---
 
     def _put_artifacts(self, draft: Draft, run: Run, models: list[LoggedModel]) -> None:
-        found = self._folder_of(run.uri, run.id, draft)
+        found = self._folder_of(run.uri, run.id, draft, run.home)
         taken = set()
         if found is not None:
             self._folders[run.id] = found
@@ -188,45 +205,70 @@ class Importing:
                 else:
                     draft.put_folder(f"artifacts.{name}", [_within(place, name) for place in places])
         if models:
-            draft.source["models"] = {model.id: dict(model.said) for model in models}
+            draft.source["models"] = {model.id: _safe(model.said) for model in models}
         for model in models:
-            where = self._folder_of(model.uri, model.id, draft)
+            where = self._folder_of(model.uri, model.id, draft, model.home)
             places = [] if where is None else self._files_in(*where)
             if places:
                 name = model.name if model.name not in taken else f"{model.name}-{model.id}"
                 taken.add(name)
                 draft.put_folder(f"artifacts.{name}", places, created_at=_time(model.created))
 
-    def _folder_of(self, uri: str, id: str, draft: Draft) -> tuple[Files, str] | None:
-        """Return where the files of a run or a model are: beside the store, or, if that is to be, where it says.
+    def _folder_of(self, uri: str, id: str, draft: Draft, home: str = "") -> tuple[Files, str] | None:
+        """Return where the files of a run or a model are: in its folder, beside the store, or else where it says.
 
         A store that was moved still says where they were. What their path has in common with that is its end, from the
         id on at the latest.
         """
-        root, path = self.backend.root, urlsplit(uri).path if "://" in uri else uri.removeprefix("mlflow-artifacts:")
+        path = urlsplit(uri).path if "://" in uri else uri.removeprefix("mlflow-artifacts:")
         parts = unquote(path).strip("/").split("/") if id in path else []
-        for start in range(parts.index(id) + 1 if id in parts else 0):
-            for above in _ROOTS:
-                folder = "/".join([*above, *parts[start:]])
-                if self.backend.files_in(folder):
-                    return root, folder
+        ends = [parts[start:] for start in range(parts.index(id) + 1 if id in parts else 0)]
+        folders = [f"{home}/artifacts"] if home else []
+        folders += ["/".join([*above, *end]) for end in ends for above in _ROOTS]
+        found, linked = self._beside(folders, draft)
+        if found is not None:
+            return self.backend.root, found
+        if linked is not None and self.follow:
+            return self.backend.root.below(linked), ""
+        if linked is not None:
+            draft.leave(_OUTSIDE, f"{linked}, where a link leads")
+            return None
         if not uri or uri.startswith("mlflow-artifacts:"):
             return None
         is_local = protocol(_plain(uri)) == "file"
         if not self.follow and not is_local:
-            draft.leave(_OUTSIDE, uri)
+            draft.leave(_OUTSIDE, redact_url(uri))
             return None
         try:
             files = open_files(_plain(uri), **({} if is_local else self.options))
             if next(iter(files.walk()), None) is None:  # MLflow makes no folder before there is something to put there
                 return None
             if not self.follow:
-                draft.leave(_OUTSIDE, uri)
+                draft.leave(_OUTSIDE, redact_url(uri))
                 return None
         except (OSError, ValueError, ImportError) as error:
-            draft.leave("artifacts that cannot be read", f"{uri}: {error}")
+            draft.leave(UNREADABLE, redact(f"{redact_url(uri)}: {error}"))
             return None
         return files, ""
+
+    def _beside(self, folders: list[str], draft: Draft) -> tuple[str | None, str | None]:
+        """Return the first of these folders of the store that has files, and the first that leads to some by a link."""
+        linked = None
+        for folder in folders:
+            try:
+                listed = self.backend.files_in(folder)
+                if link_to(folder, listed) is None:
+                    if listed:
+                        return folder, linked
+                elif linked is None and next(iter(self.backend.root.below(folder).walk()), None) is not None:
+                    linked = folder
+            except NotADirectoryError:  # it is only a guess
+                continue
+            except OSError as error:
+                if not is_of_one(error):
+                    raise
+                draft.leave(UNREADABLE, f"{folder}: {error.strerror}")
+        return None, linked
 
     def _files_in(self, files: Files, folder: str) -> list[Place]:
         if files is self.backend.root:
@@ -263,7 +305,7 @@ class Importing:
         registered: Mapping[str, Registered],
     ) -> Draft:
         record = f"{naming.safe_part(model.name)}/{version.number}"
-        source = {"from": "mlflow", "id": f"{model.name}/{version.number}", "run": version.run, **version.said}
+        source = {"from": "mlflow", "id": f"{model.name}/{version.number}", "run": version.run, **_safe(version.said)}
         draft = Draft(
             record=record,
             by=str(version.said.get("user_id") or "unknown"),
@@ -278,7 +320,7 @@ class Importing:
         where = self._source_of(version, models, registered, draft)
         places = [] if where is None else self._files_in_model(*where)
         if not places:
-            draft.leave("versions of models without files", version.where or version.source)
+            draft.leave("versions of models without files", redact_url(version.where or version.source))
         draft.put_folder("artifacts." + model.name, places, version=version.number, created_at=draft.created_at)
         if (entry := draft.fields.pop("artifacts." + model.name, None)) is not None:
             draft.fields["artifact"] = entry
@@ -305,7 +347,7 @@ class Importing:
         match = _MODEL_URI.fullmatch(uri)
         logged = models.get(match["id"] if match else version.model)
         if logged is not None:
-            return self._folder_of(logged.uri, logged.id, draft)
+            return self._folder_of(logged.uri, logged.id, draft, logged.home)
         if version.run in self._folders:  # a store that has moved still says where it was
             files, folder = self._folders[version.run]
             _, found, inside = _plain(uri).partition(f"/{version.run}/artifacts")
@@ -313,7 +355,7 @@ class Importing:
                 return files, f"{folder}{inside}".strip("/")
         model_id = next((part for part in _plain(uri).split("/") if part in models), None)
         if model_id is not None:
-            return self._folder_of(models[model_id].uri, model_id, draft)
+            return self._folder_of(models[model_id].uri, model_id, draft, models[model_id].home)
         return self._folder_of(uri, version.run, draft)
 
     def _files_in_model(self, files: Files, folder: str) -> list[Place]:
@@ -322,7 +364,9 @@ class Importing:
         if files is not self.backend.root or not found:
             return self._files_in(files, folder)
         above = f"{above}/artifacts"
-        inside = [path for path in self._files_in(files, above) if path.path.startswith(f"{folder}/")]
+        places = self._files_in(files, above)
+        inside = [place for place in places if place.path.startswith(f"{folder}/")]
+        inside += [place for place in places if place.is_link and f"{folder}/".startswith(f"{place.path}/")]
         return [attrs.evolve(place, name=place.path[len(folder) + 1 :]) for place in inside]
 
     def _aliases(self, model: Registered, there: list[Version]) -> Draft:
@@ -332,7 +376,7 @@ class Importing:
             if version.stage in _LIVING_STAGES:
                 aliases.setdefault(version.stage.lower(), version.number)
         record = f"{naming.safe_part(model.name)}/aliases"
-        source = {"from": "mlflow", "id": model.name, **model.said}
+        source = {"from": "mlflow", "id": model.name, **_safe(model.said)}
         draft = Draft(record=record, by="unknown", created_at=changed, changed_at=changed, source=source, folder="")
         if there:
             draft.put("name", model.name)
@@ -343,20 +387,19 @@ class Importing:
         return draft
 
 
-def read_parameter(text: str) -> Any:
-    """Return the value that a parameter had before MLflow made it a text.
+def _safe_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags without recognised secrets: MLflow captures some of them by itself, such as the URL of a remote."""
+    return {key: redact_url(text) if key in _REMOTES else redact(text) for key, text in tags.items()}
 
-    Only what Python would spell exactly so is read back: ``0.1``, ``True``, ``None``, ``[1, 2]``; ``1e-3`` stays text.
-    """
-    if text in {"nan", "inf", "-inf"}:
-        return float(text)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of what looks like Python and is none
-            value = ast.literal_eval(text)
-        is_spelled_so = isinstance(value, bool | int | float | list | dict | None) and str(value) == text
-    except (TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-    return value if is_spelled_so else text
+
+def _safe(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of a model without recognised secrets; parameters are what somebody logged, and stay."""
+    found = dict(said)
+    if found.get("tags"):
+        found["tags"] = _safe_tags(found["tags"])
+    if isinstance(text := found.get("description"), str):
+        found["description"] = redact(text)
+    return found
 
 
 def _record_of(run: Run) -> str:
@@ -391,6 +434,23 @@ def _plain(uri: str) -> str:
     return unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
 
 
+def _check_is_read(path: str) -> None:
+    """Refuse the URLs of what MLflow keeps runs in, too, and which is not read here.
+
+    Raises
+    ------
+    ValueError
+        When it is one; passwords in it are not said.
+    """
+    scheme = protocol(path)
+    if scheme in _WEB and not urlsplit(path).path.endswith((*SUFFIXES, ".zip")):
+        raise ValueError(
+            f"tracking servers are not read: give the folder or the database behind {redact_url(path)}, as a path"
+        )
+    if (database := scheme.partition("+")[0]) in _OTHER_DATABASES:
+        raise ValueError(f"of MLflow's databases only sqlite is read, and this is one of {database}")
+
+
 def begin(
     source: str,
     *,
@@ -409,11 +469,15 @@ def begin(
     FileNotFoundError
         When there is nothing.
     """
-    path = source.removeprefix("sqlite:///") if source.startswith("sqlite:") else _plain(source)
+    is_sqlite = source.startswith("sqlite:")
+    path = source.removeprefix("sqlite:///") if is_sqlite else _plain(source)
+    _check_is_read(path)
     folder, name = split(path)
     backend: Backend
-    if name.endswith((".db", ".sqlite", ".sqlite3")):
+    if is_sqlite or name.endswith(SUFFIXES):
         backend = Database(local_copy(path, **options), open_files(folder, **options))
     else:
-        backend = FileStore(open_files(f"{folder}/{name}", **options))
+        files = open_files(f"{folder}/{name}", **options)
+        check_folder(files, "file store of MLflow")
+        backend = FileStore(files)
     return Importing(backend, is_here, follow=follow, dry=dry, options=options, left_out=backend.left_out)

@@ -4,14 +4,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from lazytrack import extras
+from lazytrack.exchange.foreign.draft import is_of_one
+from lazytrack.exchange.foreign.mlflow_sqlite import SUFFIXES, is_database
 from lazytrack.exchange.foreign.mlflow_store import DELETED, Details, Experiment, LoggedModel, Registered, Run, Version
-from lazytrack.files import Files, Stat
+from lazytrack.files import Files, Stat, protocol
 from lazytrack.series import Columns
 
 _Made = TypeVar("_Made")
 _META = "meta.yaml"
 _TRASH = ".trash"
 _BROKEN = "files that cannot be read"
+_OTHER_IDS = {"run_id", "run_uuid", "model_id"}
+"""What a ``meta.yaml`` says that is of no experiment."""
+_LOGGED = ("params", "tags", "metrics")
+_HINTS = 3
 _STATUSES = {"1": "RUNNING", "2": "SCHEDULED", "3": "FINISHED", "4": "FAILED", "5": "KILLED"}
 
 
@@ -34,6 +40,8 @@ class FileStore:
         """Of each folder that has a ``meta.yaml``: what is in it, by the folder that it is in there."""
         self._artifacts: dict[str, list[tuple[str, Stat]]] = {}
         """The files of each folder of artifacts."""
+        self._gone: set[str] = set()
+        """What was listed, and then was not there."""
         self._homes: dict[str, list[str]] = {}
         """Of each folder those in it that have a ``meta.yaml``."""
         paths = []
@@ -45,8 +53,6 @@ class FileStore:
             else:
                 paths.append(path)
         homes = [path.removesuffix(f"/{_META}") for path in paths if path.endswith(f"/{_META}")]
-        if not homes:
-            raise ValueError(f"{root.url} is no file store of MLflow: no {_META} is in it")
         known = {*homes}
         for home in homes:
             self._homes.setdefault(home.rpartition("/")[0], []).append(home)
@@ -58,7 +64,33 @@ class FileStore:
             self._tree.setdefault(home, {}).setdefault(kind, []).append(rest)
         texts = self._texts(f"{home}/{_META}" for home in homes)
         self._heads = {home: self._read_head(home, text) for home, text in texts}
-        """What each ``meta.yaml`` says, by its folder."""
+        """What each ``meta.yaml`` says that can be read, by its folder."""
+        if not any(self._is_group(home) for above in ("", _TRASH) for home in self._homes.get(above, [])):
+            raise ValueError(self._refusal(paths))
+
+    def _is_group(self, home: str) -> bool:
+        """Tell whether a folder is what MLflow calls an experiment, of which the ``meta.yaml`` may be broken."""
+        head = self._heads.get(home, {})
+        if "experiment_id" in head or _OTHER_IDS & head.keys():
+            return not _OTHER_IDS & head.keys()
+        within = [self._heads.get(inside, {}) for inside in self._homes.get(home, [])]
+        return any(not said or ("version" not in said and _OTHER_IDS & said.keys()) for said in within)
+
+    def _refusal(self, paths: list[str]) -> str:
+        """Return what is said of a folder that is no file store."""
+        root = self.root.url
+        is_local = protocol(root) == "file"
+        databases = [path for path in paths if "/" not in path and path.endswith(SUFFIXES)]
+        meant = [f"{root}/{name}" for name in databases if not is_local or is_database(f"{root}/{name}")]
+        groups = [home for home, head in self._heads.items() if "experiment_id" in head and self._is_group(home)]
+        stores = {home.rpartition("/")[0].removesuffix(f"/{_TRASH}") for home in groups}
+        meant += [f"{root}/{folder}" for folder in sorted(stores)]
+        said = f"{root} is no file store of MLflow"
+        if meant:
+            return f"{said}; did you mean {' or '.join(meant[:_HINTS])}?"
+        if _META in paths or any(_OTHER_IDS & self._heads.get(home, {}).keys() for home in self._homes.get("", [])):
+            return f"{said}; if it is a part of one, name the folder of the whole"
+        return f"{said}: " + ("none of its folders is an experiment" if self._homes else f"no {_META} is in it")
 
     def _read_head(self, home: str, text: str) -> Mapping[str, Any]:
         try:
@@ -85,14 +117,20 @@ class FileStore:
         self.left_out.setdefault(_BROKEN, []).append(f"{path}: {why}")
 
     def _texts(self, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield each file with its text; of a ``meta.yaml`` that is its folder."""
+        """Yield each file that can be read with its text; of a ``meta.yaml`` that is its folder."""
         for path, content in self.root.read_many(paths):
-            if isinstance(content, OSError):
+            if not isinstance(content, OSError):
+                yield path.removesuffix(f"/{_META}"), content.decode("utf-8", "replace")
+            elif not is_of_one(content):
                 raise content
-            yield path.removesuffix(f"/{_META}"), content.decode("utf-8", "replace")
+            elif isinstance(content, FileNotFoundError):
+                self._gone.add(path)
+                self._leave(path, "it was removed while this was read")
+            else:
+                self._leave(path, content.strerror or content)
 
     def _in(self, folder: str) -> list[tuple[str, Mapping[str, Any]]]:
-        return [(home, head) for home in self._homes.get(folder, []) if (head := self._heads[home])]
+        return [(home, head) for home in self._homes.get(folder, []) if (head := self._heads.get(home))]
 
     def experiments(self) -> Iterable[Experiment]:
         """Return the groups of runs."""
@@ -116,23 +154,32 @@ class FileStore:
                 start=_millis(head.get("start_time")),
                 end=_millis(head.get("end_time")),
                 uri=str(head.get("artifact_uri", "")),
+                home=home,
             )
 
         experiments = [home for above in ("", _TRASH) for home in self._homes.get(above, [])]
         found = [run for experiment in experiments for run in self._made(self._in(experiment), make)]
-        return sorted(found, key=lambda run: (run.start or 0, run.id))
+        found.sort(key=lambda run: (run.home.rpartition("/")[2] != run.id, run.home))
+        runs: dict[str, Run] = {}
+        for run in found:  # of copies of a run, the folder that is called as it is
+            if runs.setdefault(run.id, run) is not run:
+                self._leave(f"{run.home}/{_META}", f"it is a copy of the run in {runs[run.id].home}")
+        return sorted(runs.values(), key=lambda run: (run.start or 0, run.id))
 
     def details(self, runs: list[Run]) -> Iterable[Details]:
         """Yield what was logged to each of some runs."""
-        homes = [f"{run.experiment}/{run.id}" for run in runs]
-        wanted = [path for home in homes for kind in ("params", "tags", "metrics") for path in self._paths(home, kind)]
-        contents = dict(self._texts(wanted))
+        homes = [run.home for run in runs]
+        wanted = {home: [path for kind in _LOGGED for path in self._paths(home, kind)] for home in homes}
+        contents = dict(self._texts(path for paths in wanted.values() for path in paths))
         for home in homes:
+            lacking = [path for path in wanted[home] if path not in contents]
             yield Details(
                 params=self._section(home, "params", contents),
                 tags=self._section(home, "tags", contents),
                 metrics=self._metrics(home, contents),
                 datasets=len(self._in(f"{home}/inputs")),
+                is_whole=not lacking,
+                is_gone=not self._gone.isdisjoint(lacking),
             )
 
     def _metrics(self, home: str, contents: Mapping[str, str]) -> dict[str, Columns]:
@@ -149,7 +196,7 @@ class FileStore:
 
     def _section(self, home: str, kind: str, contents: Mapping[str, str]) -> dict[str, str]:
         start = len(f"{home}/{kind}/")
-        return {path[start:]: contents[path] for path in sorted(self._paths(home, kind))}
+        return {path[start:]: contents[path] for path in sorted(self._paths(home, kind)) if path in contents}
 
     def logged_models(self) -> Iterable[LoggedModel]:
         """Return the models that runs have logged."""
@@ -169,6 +216,7 @@ class FileStore:
                 uri=str(head.get("artifact_location", "")),
                 created=int(head.get("creation_timestamp", 0)),
                 said={key: value for key, value in said.items() if value},
+                home=home,
             )
 
         models = [model for experiment, _ in self._in("") for model in self._in(f"{experiment}/models")]

@@ -12,8 +12,12 @@ from lazytrack.exchange.foreign.mlflow_store import DELETED, Details, Experiment
 from lazytrack.files import Files, Stat
 from lazytrack.series import Columns
 
+SUFFIXES = (".db", ".sqlite", ".sqlite3")
+"""What names of databases end with."""
 _INFINITE = 1.7976931348623157e308
 """How MLflow spells infinity there."""
+_TABLES = {"runs", "experiments", "metrics", "params", "tags"}
+"""What every release has."""
 
 
 class Database:
@@ -38,11 +42,14 @@ class Database:
         self.root = root
         self.left_out: dict[str, list[str]] = {}
         self._path = path
-        self._connection = open_database(path)
+        try:
+            self._connection = open_database(path)
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{path} is no sqlite database, or one that cannot be opened: {error}") from error
         weakref.finalize(self, self._connection.close)
         self._connection.row_factory = sqlite3.Row
         self._tables = {row["name"] for row in self._rows("select name from sqlite_master where type = 'table'")}
-        if not {"runs", "experiments", "metrics", "params", "tags"} <= self._tables:
+        if _TABLES - self._tables:
             raise ValueError(f"{path} is no database of MLflow: it has no table of runs")
 
     def _rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
@@ -170,8 +177,20 @@ class Database:
             )
 
     def files_in(self, folder: str) -> list[tuple[str, Stat]]:
-        """Return the files in a folder of artifacts."""
+        """Return the files in a folder of artifacts; none where its name leads out of this one."""
+        if ".." in folder.split("/"):
+            return []
         return sorted(self.root.walk(folder), key=lambda item: item[0])
+
+
+def is_database(path: str) -> bool:
+    """Tell whether a file on a local disk is a database of MLflow."""
+    try:
+        with contextlib.closing(open_database(path)) as connection:
+            found = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+    except (OSError, ValueError, sqlite3.DatabaseError):
+        return False
+    return {(table,) for table in _TABLES} <= {*found}
 
 
 def _version(row: Mapping[str, Any], tags: list[dict[str, Any]]) -> Version:

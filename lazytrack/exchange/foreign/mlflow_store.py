@@ -41,6 +41,8 @@ class Run:
     end: int | None
     uri: str
     """Where its artifacts are."""
+    home: str = ""
+    """The folder that it was read from, in a store of files."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +53,10 @@ class Details:
     tags: Mapping[str, str]
     metrics: Mapping[str, Columns]
     datasets: int = 0
+    is_whole: bool = True
+    """Whether all of it could be read."""
+    is_gone: bool = False
+    """Whether some of it was removed while it was read."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +70,8 @@ class LoggedModel:
     uri: str
     created: int
     said: Mapping[str, Any]
+    home: str = ""
+    """The folder that it was read from, in a store of files."""
 
 
 @attrs.frozen(kw_only=True)

@@ -11,9 +11,11 @@ import attrs
 from lazytrack import codec, naming
 from lazytrack.exchange.foreign import pickled
 from lazytrack.exchange.foreign.databases import open_database
-from lazytrack.exchange.foreign.draft import SENSELESS, Draft, Place, drafted, places_in
-from lazytrack.files import Files, local_copy, open_files
+from lazytrack.exchange.foreign.draft import LINKED, SENSELESS, Draft, Place, drafted, is_of_one, places_in
+from lazytrack.exchange.foreign.sources import check_folder
+from lazytrack.files import Files, Stat, local_copy, open_files
 from lazytrack.provenance import kept
+from lazytrack.provenance.redact import redact, redact_command, redact_url
 
 _RUNS, _CACHE, _TOLD = "runs", "cache", "stepinfo.sqlite"
 _OF_A_RUN, _PRINTED, _OF_A_RESULT = "stepinfo.json", "out.log", "cache-metadata.json"
@@ -55,18 +57,11 @@ class Importing:
         listed: dict[str, list[Place]] = {}
         printed: dict[str, Place] = {}
         runs: dict[str, dict[str, str]] = {}
-        for path, stat in sorted(self.files.walk(_CACHE), key=lambda item: item[0]):
-            _, step_id, *_ = path.split("/")
+        for step_id, _, path, stat in self._inside(_CACHE):
             listed.setdefault(step_id, []).extend(places_in(self.files, f"{_CACHE}/{step_id}", [(path, stat)]))
-        for path, stat in sorted(self.files.walk(_RUNS), key=lambda item: item[0]):
-            _, run, *inside = path.split("/")
+        for run, inside, path, stat in self._inside(_RUNS):
             if inside == [_OF_A_RUN]:
-                try:
-                    if stat.is_link:
-                        raise ValueError("it is a link, which may lead anywhere")  # noqa: TRY301
-                    runs[run] = _ids_in(codec.loads(self.files.read(path)))
-                except ValueError as error:
-                    self.left_out.setdefault(SENSELESS, []).append(f"{path}: {error}")
+                self._read_run(run, path, stat, runs)
             elif inside == [_PRINTED]:
                 printed[run] = Place(
                     name="output.txt", files=self.files, path=path, size=stat.size, is_link=stat.is_link
@@ -79,6 +74,33 @@ class Importing:
             return self._draft(run, runs[run], listed, printed.get(run))
 
         yield from drafted(((run, run) for run in runs), make, self.left_out)
+
+    def _read_run(self, run: str, path: str, stat: Stat, runs: dict[str, dict[str, str]]) -> None:
+        """Take note of the steps of a run; where they cannot be read, of that."""
+        why: object = "it is a link, which may lead anywhere"
+        try:
+            if not stat.is_link:
+                runs[run] = _ids_in(codec.loads(self.files.read(path)))
+                return
+        except ValueError as error:
+            why = error
+        except OSError as error:
+            if not is_of_one(error):
+                raise
+            why = error.strerror
+        self.left_out.setdefault(SENSELESS, []).append(f"{path}: {why}")
+
+    def _inside(self, folder: str) -> Iterator[tuple[str, list[str], str, Stat]]:
+        """Yield the files in the folders of a folder: the name of that, what follows it, and the path with its stat.
+
+        Folders that are links are said.
+        """
+        for path, stat in sorted(self.files.walk(folder), key=lambda item: item[0]):
+            _, *parts = path.split("/")
+            if len(parts) > 1:
+                yield parts[0], parts[1:], path, stat
+            elif stat.is_link:
+                self.left_out.setdefault(LINKED, []).append(path)
 
     def _draft(
         self, run: str, ids: Mapping[str, str], listed: Mapping[str, list[Place]], printed: Place | None
@@ -122,7 +144,7 @@ class Importing:
         said = {key: value for key, value in step.items() if key not in kept.KINDS and value not in (None, "")}
         said |= {"step_name": name, "dependencies": sorted(step.get("dependencies") or ())}
         for kind in kept.KINDS:
-            known = {key: value for key, value in step[kind].items() if key != "tango"}
+            known = _safe({key: value for key, value in step[kind].items() if key != "tango"})
             shared, own = kept.divide(kind, codec.plain(known, kind))
             draft.held[shared.path] = shared.content
             said[kind] = shared.digest
@@ -162,9 +184,15 @@ class Importing:
 
     def _format_in(self, place: Place) -> str:
         """Return by what tango has written a result; nothing where it does not say so."""
+        if place.is_link:
+            return ""
         try:
             said = codec.loads(self.files.read(place.path))
         except ValueError:
+            return ""
+        except OSError as error:
+            if not is_of_one(error):
+                raise
             return ""
         match said:
             case {"format": {"type": str(form)}}:
@@ -193,6 +221,7 @@ def begin(
         When it is none.
     """
     files = open_files(source.removeprefix("local://"), **options)
+    check_folder(files, "workspace of tango")
     if not {"settings.json", _TOLD} & {*files.names("")}:
         raise ValueError(f"{files.url} is no workspace of tango: neither settings.json nor {_TOLD} is in it")
     left_out: dict[str, list[str]] = {}
@@ -245,6 +274,17 @@ def _plain(value: Any) -> Any:  # noqa: C901  (one case a kind of value)
             raise ValueError("holds bytes")
         case _:
             return value
+
+
+def _safe(said: dict[str, Any]) -> dict[str, Any]:
+    """Return a platform or an environment without the secrets that are recognised in its command and its remote."""
+    found = dict(said)
+    if isinstance(command := found.get("command"), str):
+        found["command"] = redact(" ".join(redact_command(command.split(" "))))
+    match found.get("git"):
+        case {"remote": str(remote), **others}:
+            found["git"] = {**others, "remote": redact_url(remote)}
+    return found
 
 
 _OURS = {"tango", "platform", "environment", "git"}

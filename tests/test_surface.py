@@ -60,6 +60,8 @@ def test_the_published_suites_are_these():
         "ExecutorTests",
         "FilesTests",
         "HandlerTests",
+        "JobOperatorTests",
+        "OperatorTests",
         "ReadingTests",
         "Trap",
         "WorkerExecutorTests",

@@ -1,10 +1,12 @@
 """Steps on the workers of a Dask cluster that is there already, each in a process of its own beside the worker."""
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from typing import Any, ClassVar
 
 import attrs
@@ -24,6 +26,8 @@ from lazytrack.step_operators.step_run_info import StepRunInfo
 _PATIENCE_OF_CONNECTING = 10
 """Seconds."""
 _TAIL = 20_000
+_FRESH_SECONDS = 2.0
+"""How long what the scheduler has said of its workers is taken for what it would say."""
 
 
 class DaskStepOperatorConfig(BaseStepOperatorConfig):
@@ -75,6 +79,9 @@ class DaskStepOperator(JobStepOperator):
         """The clients, by the address of the scheduler."""
         self._topic = f"lazytrack-{naming.unique()}"
         self._jobs: dict[str, _Job] = {}
+        self._asking = threading.Lock()
+        self._workers: dict[str, tuple[float, set[str]]] = {}
+        """By client, when it was asked which workers there are, and which these were."""
 
     def _client(self, config: Any) -> Any:
         address = config.address.replace("dask://", "tcp://", 1)
@@ -155,7 +162,7 @@ class DaskStepOperator(JobStepOperator):
     def status(self, job: str) -> JobStatus:
         """Return how far a step has come."""
         known = self._jobs[job]
-        future, is_gone = known.future, known.future.client.status not in {"running", "connecting"}
+        future = known.future
         if len(known.begun) > 1:  # Dask runs again what a dead worker ran; whether that is wanted is said by `retry`
             self.cancel(job)
             return JobStatus(JobState.LOST, f"the Dask worker {known.begun[0]} died")
@@ -164,17 +171,35 @@ class DaskStepOperator(JobStepOperator):
                 code, _ = self._result(future)
                 return ended_with(code)
             case "pending":
-                if is_gone:
+                if future.client.status not in {"running", "connecting"}:
                     return JobStatus(JobState.LOST, "the Dask scheduler is gone")
+                if known.begun and not self._is_there(known.begun[0], future.client):
+                    self.cancel(job)
+                    return JobStatus(JobState.LOST, f"the Dask worker {known.begun[0]} died")
                 return JobStatus(JobState.RUNNING if known.begun else JobState.PENDING)
             case "error":
                 return JobStatus(JobState.LOST, f"Dask could not run it: {future.exception()}")
-            case "cancelled" if is_gone:
+            case "cancelled" if future.client.status != "running":
                 return JobStatus(JobState.LOST, "the Dask scheduler is gone")
             case "cancelled":
                 return JobStatus(JobState.CANCELLED, "Dask has cancelled it")
             case _:
                 return JobStatus(JobState.LOST, f"Dask has lost it ({future.status})")
+
+    def _is_there(self, worker: str, client: Any) -> bool:
+        """Tell whether a cluster has a worker still: where it was the only one, nobody begins again what it ran.
+
+        For many steps that are asked after the cluster is asked once in a while.
+        """
+        with self._asking:
+            at, workers = self._workers.get(client.id, (-math.inf, set()))
+            if worker not in workers or time.monotonic() - at > _FRESH_SECONDS:
+                try:
+                    workers = set(client.scheduler_info(n_workers=-1)["workers"])
+                except Exception:  # noqa: BLE001  (the scheduler may be gone, which the client says itself)
+                    return True
+                self._workers[client.id] = time.monotonic(), workers
+            return worker in workers
 
     def _result(self, future: Any) -> tuple[int, str]:
         try:
@@ -248,10 +273,11 @@ def run_there(
 
 
 def _end_when_cancelled(worker: Any, job: str, process: "subprocess.Popen[bytes]", stop: threading.Event) -> None:
-    """End a process whose task the scheduler has released: Dask does not stop what runs on a thread."""
+    """End a process whose task the scheduler has released, or whose worker ends: Dask does not stop a thread."""
     while not stop.wait(0.5):
         task = worker.state.tasks.get(job)
-        if task is None or task.state in {"cancelled", "released", "forgotten"}:
+        is_wanted = task is not None and task.state not in {"cancelled", "released", "forgotten"}
+        if not is_wanted or worker.status.name in {"closing", "closed", "failed"}:
             with contextlib.suppress(OSError):
                 if process.stdin is not None:
                     process.stdin.close()  # the lifeline ends it, and all that it has started

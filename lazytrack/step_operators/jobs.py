@@ -111,7 +111,9 @@ class JobStepOperator(BaseStepOperator):
         return status
 
     def _trouble(self, job: str, status: JobStatus) -> WorkerLost:
-        printed = self.logs(job).strip()
+        from lazytrack.provenance.redact import redact  # noqa: PLC0415  (only when something went wrong)
+
+        printed = redact(self.logs(job)).strip()
         shown = printed if len(printed) <= _TAIL else f"…{printed[-_TAIL:]}"
         why = f": {status.why}" if status.why else ""
         told = f"step operator {self.name!r}: job {job} {status.state}{why}"

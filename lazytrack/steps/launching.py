@@ -6,22 +6,25 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lazytrack import naming
 from lazytrack.artifacts.entries import stored_in
+from lazytrack.artifacts.trust import VARIABLE as SIGNING_KEYS
 from lazytrack.errors import StepFailed, StepInterfaceError, WorkerLost
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.provenance.kept import KINDS, Shared
 from lazytrack.step_operators import BaseStepOperator, JobStepOperator, StepRunInfo, get_step_operator
-from lazytrack.steps.base import BaseStep
+from lazytrack.steps.annotations import show
 from lazytrack.steps.configuration import StepConfiguration
+from lazytrack.steps.environment import outside
 from lazytrack.steps.execution import Outcome
 from lazytrack.steps.invocation import Invocation
 from lazytrack.steps.locating import attributes_of, location_of, search_path
 from lazytrack.steps.outputs import Made
 from lazytrack.steps.record import StepRecord
+from lazytrack.steps.spelling import spelled
 from lazytrack.tracking.blocks import told
 from lazytrack.tracking.logged import MISSING
 from lazytrack.tracking.placed import ARTIFACT, Entry, Written
@@ -31,10 +34,12 @@ if TYPE_CHECKING:
 
 STORAGE_OPTIONS = "LAZYTRACK_STORAGE_OPTIONS"
 """The environment variable with what the filesystem of the project takes, as JSON: there may be secrets among it."""
+TICKET = "LAZYTRACK_TICKET"
+"""The environment variable with what tells an attempt from others at the same call: one may begin when it is late."""
 LAUNCH, RAISED = "launch", "raised"
 """Of the record of a step: what its worker needs to know, and what it has raised. They are gone when it has ended."""
-FAILED_STEP = 1
-"""The exit code of a worker whose step has failed, which the record says."""
+FAILED_STEP = 5
+"""The exit code of a worker whose step has failed, which the record says; no program ends so that just breaks."""
 _TOLD = ("start_time", "metadata", "logged", "log")
 """What a worker says in the record that stays as it is."""
 _PATIENCE_OF_STORES = 60.0
@@ -55,22 +60,45 @@ def operator_of(configuration: StepConfiguration) -> BaseStepOperator | None:
     return None if named is None or named is False else get_step_operator(named)
 
 
-def check_launch(run: "Run", step: BaseStep, configuration: StepConfiguration) -> None:
-    """Refuse a step that its operator could not launch, before anything starts.
+def check_launch(run: "Run", invocation: Invocation) -> None:
+    """Refuse a call that the operator of its step could not launch, before anything starts.
 
     Raises
     ------
     StepInterfaceError
         When it could not; the message says why.
     """
+    step, configuration = invocation.step, invocation.plan.configuration
     operator = operator_of(configuration)
     if operator is None:
         return
     location_of(step)
     attributes_of(step)
-    run.check_shared(f"step {step.name!r} is to be launched by step operator {operator.name!r}")
+    what = f"step {step.name!r} is to be launched by step operator {operator.name!r}"
+    run.check_shared(what)
+    _check_parameters(invocation, what)
     _options_of(run)
     operator.check(step.name, configuration)
+
+
+def _check_parameters(invocation: Invocation, what: str) -> None:
+    """Refuse an argument that is another one when the worker has read it from the record."""
+    for name, value in invocation.parameters.items():
+        read = invocation.step.interface.inputs[name].coerce(invocation.plain[name], invocation.step.name)
+        if not _is_same(value, read):
+            raise StepInterfaceError(
+                f"{what}, and reads its argument {name!r}, {show(value)}, from the record as {show(read)}: annotate it "
+                "as what it is, or pass it as ExternalArtifact(value=...)"
+            )
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    with contextlib.suppress(Exception):  # it is the user's
+        if value == other:
+            return True
+    with contextlib.suppress(TypeError, ValueError):
+        return spelled(value) == spelled(other)  # a class that does not say when two are equal, and NaN
+    return False
 
 
 def launch(
@@ -122,7 +150,7 @@ def launch(
         operator.launch(
             _info(run, invocation, unique_id),
             [*kind.get_entrypoint_command(), *arguments],
-            _variables(run, plan.variables, secrets),
+            {TICKET: ticket, **_variables(run, plan.variables, secrets)},
         )
     except Exception as error:  # noqa: BLE001  (an operator may be the user's; how it went is in the project)
         trouble = error
@@ -151,10 +179,13 @@ def _info(run: "Run", invocation: Invocation, unique_id: str) -> StepRunInfo:
 
 
 def _variables(run: "Run", own: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a worker has to have: how it finds code and project, and those of the step."""
-    options = _options_of(run)
-    there = {} if not options else {STORAGE_OPTIONS: options}
-    return {"PYTHONPATH": os.pathsep.join(search_path()), **there, **own, **secrets}
+    """Return the variables that a worker has to have: how it finds code and project, and those of the step.
+
+    The keys of a team are among them: what one side pickles and signs, the other one is to load.
+    """
+    there = {STORAGE_OPTIONS: _options_of(run), SIGNING_KEYS: outside().get(SIGNING_KEYS)}
+    known = {name: value for name, value in there.items() if value}
+    return {"PYTHONPATH": os.pathsep.join(search_path()), **known, **own, **secrets}
 
 
 def _options_of(run: "Run") -> str:
@@ -226,14 +257,37 @@ def _outcome(run: "Run", record: StepRecord, said: Mapping[str, Any], since: int
 
 
 def raised_said(error: BaseException) -> dict[str, Any]:
-    """Return what a record says of what a step has raised, for who waits for it."""
+    """Return what a record says of what a step has raised, for who waits for it; without secrets."""
     kind = type(error)
     said: dict[str, Any] = {"type": f"{kind.__module__}.{kind.__qualname__}"}
     with contextlib.suppress(Exception):  # it is the user's
-        said["text"] = str(error)
+        said["text"] = _masked(str(error))
     with contextlib.suppress(Exception):
-        said["args"] = json.loads(json.dumps(list(error.args)))
+        said["args"] = _masked(json.loads(json.dumps(list(_arguments(error)))))
     return said
+
+
+def _masked(value: Any) -> Any:
+    from lazytrack.provenance.redact import redact  # noqa: PLC0415  (only when something went wrong)
+
+    match value:
+        case str():
+            return redact(value.encode("utf-8", "backslashreplace").decode())
+        case list():
+            return [_masked(item) for item in value]
+        case dict():
+            return {_masked(name): _masked(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _arguments(error: BaseException) -> Sequence[Any]:
+    """Return what an exception of its class is made of that says the same."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return error.args
+    # Of an error with a file `args` has but the first two.
+    files = [os.fspath(file) if file is not None else None for file in (error.filename, error.filename2)]
+    return error.errno, error.strerror, files[0], None, files[1]
 
 
 def _rebuilt(raised: Any, traceback: str) -> BaseException:

@@ -1,6 +1,7 @@
 """Where a step stands: what tells another process where to find it, and how that finds it."""
 
 import importlib
+import importlib.util
 import os
 import sys
 import types
@@ -14,11 +15,15 @@ from lazytrack.steps.outputs import is_exactly_json
 
 _SCRIPT, _AS = "__main__", "__mp_main__"
 """What the program's module is called, and what it is called while another process loads it."""
+_BY_NAME = "-m "
+"""Before the name of a module that is the program: ``python -m package.module``."""
 _is_loading = False
 
 
 def location_of(step: BaseStep) -> str:
-    """Return where a step stands: ``package.module:name``, or ``/path/script.py:name``.
+    """Return where a step stands: ``package.module:name``, or, of a program, ``/path/script.py:name``.
+
+    Of one that is run by the name of its module that is ``-m package.module:name``.
 
     Raises
     ------
@@ -40,7 +45,7 @@ def location_of(step: BaseStep) -> str:
         return f"{module}:{name}"
     spec = getattr(sys.modules[_SCRIPT], "__spec__", None)
     if spec is not None and spec.name != _SCRIPT:  # python -m package.module
-        return f"{spec.name}:{name}"
+        return f"{_BY_NAME}{spec.name}:{name}"
     if file is None or not str(file).endswith(".py"):
         raise StepInterfaceError(f"{what}: {name} was typed into a notebook or a shell; put it into a module")
     return f"{os.path.abspath(file)}:{name}"  # noqa: PTH100  (a text, as it goes into a command)
@@ -88,7 +93,8 @@ def found_at(location: str, attributes: dict[str, Any]) -> BaseStep:
         What importing the module raises.
     """
     place, _, name = location.rpartition(":")
-    found: Any = _loaded(place) if place.endswith(".py") else importlib.import_module(place)
+    is_program = place.endswith(".py") or place.startswith(_BY_NAME)
+    found: Any = _loaded(place) if is_program else importlib.import_module(place)
     for part in name.split("."):
         found = getattr(found, part, None)
     match found:
@@ -110,13 +116,18 @@ def is_loading() -> bool:
     return _is_loading
 
 
-def _loaded(file: str) -> types.ModuleType:
+def _loaded(place: str) -> types.ModuleType:
     """Load a script as a module; it is what this program is called from then on, as pickles of its classes say."""
     global _is_loading  # noqa: PLW0603  (a process loads one)
-    folder = os.path.dirname(file)  # noqa: PTH120  (a text)
-    if folder not in sys.path:
+    module, file = types.ModuleType(_AS), place
+    if place.startswith(_BY_NAME):
+        name = place.removeprefix(_BY_NAME)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        module.__spec__, module.__package__, file = spec, spec.parent, spec.origin
+    elif (folder := os.path.dirname(file)) not in sys.path:  # noqa: PTH120  (a text)
         sys.path.insert(0, folder)
-    module = types.ModuleType(_AS)
     module.__file__ = file
     sys.modules[_SCRIPT] = sys.modules[_AS] = module
     with open(file, "rb") as source:  # noqa: PTH123

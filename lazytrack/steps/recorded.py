@@ -41,10 +41,12 @@ _log = logging.getLogger(__name__)
 
 
 class SupersededError(LazytrackError):
-    """Another attempt at the step has begun since: nobody waits for this one."""
+    """Another attempt at the step has begun: nobody waits for this one."""
 
 
-def run_recorded(project: Project, *, run: str, key: str, step_run_id: str, source: str) -> bool:
+def run_recorded(
+    project: Project, *, run: str, key: str, step_run_id: str, source: str, ticket: str | None = None
+) -> bool:
     """Run a step as its record says, and record how it went; tell whether it went well.
 
     Parameters
@@ -55,6 +57,8 @@ def run_recorded(project: Project, *, run: str, key: str, step_run_id: str, sour
         The id of the call.
     source
         Where the step stands.
+    ticket
+        Of the attempt that this is; None where that is not known.
 
     Raises
     ------
@@ -67,23 +71,31 @@ def run_recorded(project: Project, *, run: str, key: str, step_run_id: str, sour
     """
     experiment = project.attach(run, autosave=True)
     try:
-        return _run(project, experiment, key, step_run_id, source)
+        return _run(project, experiment, key, step_run_id, source, ticket)
     finally:
         if experiment._companions is not None:
             experiment._companions.finish()
 
 
-def _run(project: Project, experiment: Experiment, key: str, step_run_id: str, source: str) -> bool:
+def _run(project: Project, experiment: Experiment, key: str, step_run_id: str, source: str, ticket: str | None) -> bool:
     said = project._journal.get(experiment.slug, STEPS + key)
     if not isinstance(said, dict) or said.get("unique_id") != step_run_id or LAUNCH not in said:
         raise LookupError(f"run {experiment.slug} in {project.fpath} has no step {key!r} that waits to be run")
     launch = said[LAUNCH]
+    if ticket not in {None, launch["ticket"]}:
+        raise _superseded(experiment, key)
+    if said.get("status") == ExecutionStatus.RUNNING:  # some engines run again what they have lost
+        raise SupersededError(
+            f"step {key!r} of {experiment.slug} was begun by another process already: whether it is run again, its "
+            "option retry says"
+        )
     hush({name: os.environ[name] for name in launch["hushed"] if name in os.environ})
     record = StepRecord(experiment, key, dict(said))
     record.start()
     found = capture.begin()
     experiment._commit()
     outcome = Outcome()
+    metadata: list[dict[str, Any]] = []  # kept until the end: another attempt may own the record by now
     try:
         try:
             step = found_at(source, launch["attributes"])
@@ -95,13 +107,23 @@ def _run(project: Project, experiment: Experiment, key: str, step_run_id: str, s
             outcome = Outcome(error=error, told=told(error))
         else:
             with listening():
-                outcome = attempt(task, lambda: experiment, record.log_metadata)
+                outcome = attempt(task, lambda: experiment, metadata.append)
     finally:
         record.stop()
     if found is not None and (origin := found.result()) is not None:
         record.ran_on(dict(zip(KINDS, origin.shared, strict=True)))
+    project.refresh()
+    now = project._journal.get(experiment.slug, record.field)
+    if not isinstance(now, dict) or now.get(LAUNCH, {}).get("ticket") != launch["ticket"]:
+        raise _superseded(experiment, key)
+    for each in metadata:
+        record.log_metadata(each)
     _conclude(project, experiment, record, outcome, launch)
     return outcome.error is None
+
+
+def _superseded(experiment: Experiment, key: str) -> SupersededError:
+    return SupersededError(f"step {key!r} of {experiment.slug}: nobody waits for this attempt any more")
 
 
 def _task(project: Project, experiment: Experiment, key: str, said: Mapping[str, Any], step: BaseStep) -> Task:
@@ -203,10 +225,6 @@ def _conclude(
     fields["outputs"] = {name: made.said() for name, made in outcome.outputs.items()} or None
     if outcome.error is not None:
         fields[RAISED] = raised_said(outcome.error)
-    project.refresh()
-    now = project._journal.get(experiment.slug, record.field)
-    if not isinstance(now, dict) or now.get(LAUNCH, {}).get("ticket") != launch["ticket"]:
-        raise SupersededError(f"step {record.key!r} of {experiment.slug}: nobody waits for this attempt any more")
     status = ExecutionStatus.COMPLETED if outcome.error is None else ExecutionStatus.FAILED
     record.end(status, outcome.told, **fields)
     experiment._commit(named)

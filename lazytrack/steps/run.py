@@ -278,7 +278,7 @@ class Run:
     def _prepared(self, step: BaseStep, args: Sequence[Any], kwargs: Mapping[str, Any], **how: Any) -> Invocation:
         self.failures.check()
         invocation = self.calls.prepare(step, args, kwargs, **how)
-        check_launch(self, step, invocation.plan.configuration)
+        check_launch(self, invocation)
         self._is_empty = False
         return invocation
 

@@ -7,7 +7,9 @@ except ImportError as error:
         "lazytrack.testing needs pytest: pip install 'lazytrack[testing]'", name="pytest"
     ) from error
 
-pytest.register_assert_rewrite(*(f"lazytrack.testing.{suite}" for suite in ("executors", "files", "handlers")))
+pytest.register_assert_rewrite(
+    *(f"lazytrack.testing.{suite}" for suite in ("executors", "files", "handlers", "operators"))
+)
 
 from lazytrack.testing.executors import (  # noqa: E402  (after pytest was told to explain it)
     ExecutorTests,
@@ -15,6 +17,16 @@ from lazytrack.testing.executors import (  # noqa: E402  (after pytest was told 
 )
 from lazytrack.testing.files import FilesTests, ReadingTests  # noqa: E402
 from lazytrack.testing.handlers import HandlerTests  # noqa: E402
+from lazytrack.testing.operators import JobOperatorTests, OperatorTests  # noqa: E402
 from lazytrack.testing.traps import Trap  # noqa: E402
 
-__all__ = ["ExecutorTests", "FilesTests", "HandlerTests", "ReadingTests", "Trap", "WorkerExecutorTests"]
+__all__ = [
+    "ExecutorTests",
+    "FilesTests",
+    "HandlerTests",
+    "JobOperatorTests",
+    "OperatorTests",
+    "ReadingTests",
+    "Trap",
+    "WorkerExecutorTests",
+]

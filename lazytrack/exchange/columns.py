@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
 def to_arrow(columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, type] = MappingProxyType({})) -> "pa.Table":
     """Return columns as a table of Arrow.
 
@@ -107,9 +110,7 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 def as_text(value: Any) -> str:
     """Return a value as text: a text as it is, and whatever else as JSON."""
-    return (
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    )
+    return value if isinstance(value, str) else _as_json(value)
 
 
 def as_number(value: Any) -> float | None:

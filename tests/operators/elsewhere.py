@@ -40,6 +40,11 @@ def is_gone(pid):
         return True
 
 
+def until_gone(pids):
+    """Wait for processes to end, well before they do by themselves."""
+    until(lambda: all(map(is_gone, pids)), seconds=25)
+
+
 def processes_with(text):
     """Return the ids of processes whose environment or command has a text in it."""
     found = []

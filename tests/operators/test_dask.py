@@ -9,7 +9,7 @@ from pathlib import Path
 
 import elsewhere
 import pytest
-from elsewhere import is_gone, lines, until
+from elsewhere import lines, until, until_gone
 
 from lazytrack import Project, StepRetryConfig, pipeline, unmapped
 from lazytrack.errors import PipelineRunError, StepInterfaceError, WorkerLost
@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_loses_its_step_whether_there_are_others_or_not(
     assert first.startswith("step operator 'cluster': job stays-")
     assert " lost: the Dask worker tcp://127.0.0.1:" in first
     assert first.endswith(" died")
-    until(lambda: all(is_gone(pid) for pid in lines(path)))
+    until_gone(lines(path))
 
 
 def test_a_step_whose_worker_is_killed_is_run_again_by_another_one_with_retry(cluster, registered, tmp_path):
@@ -168,7 +168,7 @@ def test_a_scheduler_that_is_killed_loses_the_step_and_its_process_ends(cluster,
         during(kill, elsewhere.stays, str(path))
     assert isinstance(caught.value.__cause__, WorkerLost)
     assert str(caught.value.__cause__).endswith(" lost: the Dask scheduler is gone")
-    until(lambda: is_gone(lines(path)[0]))
+    until_gone(lines(path))
     with pytest.raises(
         ConnectionError, match=r"step operator 'cluster': there is no Dask scheduler at tcp://127.0.0.1"
     ):

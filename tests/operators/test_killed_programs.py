@@ -8,7 +8,7 @@ import sys
 
 import elsewhere
 import pytest
-from elsewhere import is_gone, lines, until
+from elsewhere import is_gone, lines, until, until_gone
 
 from lazytrack import Project
 from lazytrack.post_execution import get_run
@@ -132,7 +132,7 @@ def test_an_interrupt_ends_the_steps_and_leaves_no_process(begun, request, count
     said = program.end(signal.SIGINT)
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert program.process.returncode in {-signal.SIGINT, 130, 1}
-    until(lambda: all(is_gone(pid) for pid in program.pids()))
+    until_gone(program.pids())
     assert "Traceback" in said
     if "slurm" in request.node.name:
         until(lambda: not queue())
@@ -147,7 +147,7 @@ def test_a_killed_program_takes_its_steps_along_unless_they_are_jobs_which_resum
     program = begun(2)
     program.end(signal.SIGKILL)
     if "slurm" not in request.node.name:
-        until(lambda: all(is_gone(pid) for pid in program.pids()))
+        until_gone(program.pids())
         return
     assert len(queue().splitlines()) == 2
     assert not any(is_gone(pid) for pid in program.pids())
@@ -175,7 +175,7 @@ def test_jobs_that_still_run_when_a_run_goes_on_are_not_waited_for_and_change_no
         program.flag.touch()
         said, _ = again.communicate(timeout=elsewhere.PATIENCE)
     assert said.splitlines()[-1] == "completed"
-    until(lambda: all(is_gone(pid) for pid in before))
+    until_gone(before)
     until(lambda: not queue())
     with Project(tmp_path / "runs", mode="r"):
         run = get_run("long")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import elsewhere
 import pytest
-from elsewhere import is_gone, lines, until
+from elsewhere import lines, until, until_gone
 
 import lazytrack
 from lazytrack import Project, pipeline
@@ -105,7 +105,7 @@ def test_a_step_whose_processes_are_not_wanted_any_more_leaves_none(tmp_path):
 
     with pytest.raises(LookupError, match="enough"):
         whole()
-    until(lambda: all(is_gone(pid) for pid in lines(path)))
+    until_gone(lines(path))
 
 
 # --- projects on storages ---

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import elsewhere
 import pytest
-from elsewhere import is_gone, lines, until
+from elsewhere import lines, until, until_gone
 
 from lazytrack import Project, StepRetryConfig, pipeline, unmapped
 from lazytrack.errors import PipelineRunError, StepInterfaceError, WorkerLost
@@ -180,7 +180,7 @@ def test_a_job_that_reaches_its_time_limit(operator, tmp_path):
     [job] = operator.jobs
     limit = re.escape(f"step operator 'batch': job {job} failed: it reached its time limit, 00:0") + r"\d:\d\d\n?"
     assert re.match(limit, told), told
-    until(lambda: is_gone(lines(path)[0]))
+    until_gone(lines(path))
 
 
 def test_a_job_that_somebody_cancels(operator, tmp_path):
@@ -192,7 +192,7 @@ def test_a_job_that_somebody_cancels(operator, tmp_path):
 
     told = lost(cancel, elsewhere.stays_with_a_child, str(path))
     assert told.splitlines()[0] == f"step operator 'batch': job {operator.jobs[0]} cancelled: Slurm says CANCELLED"
-    until(lambda: all(is_gone(pid) for pid in lines(path)))
+    until_gone(lines(path))
 
 
 def test_a_job_that_somebody_cancels_before_it_begins(operator):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import elsewhere
 import pytest
-from elsewhere import is_gone, lines, until
+from elsewhere import lines, until, until_gone
 
 from lazytrack import Project, StepRetryConfig, pipeline
 from lazytrack.errors import PipelineRunError, StepInterfaceError, WorkerLost
@@ -76,7 +76,7 @@ def test_a_connection_that_is_lost_loses_the_step_and_ends_it_there(registered, 
     cause = caught.value.__cause__
     assert isinstance(cause, WorkerLost)
     assert str(cause).splitlines()[0].endswith(" lost: ssh has lost the machine, or its process there was killed")
-    until(lambda: all(is_gone(pid) for pid in lines(path)))
+    until_gone(lines(path))
 
 
 def test_a_process_that_dies_there_is_run_again_with_retry(registered, tmp_path):

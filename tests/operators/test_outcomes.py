@@ -257,7 +257,7 @@ def test_an_attempt_that_an_engine_runs_again_by_itself_is_not_run_twice(plain, 
 
 
 def test_an_attempt_that_ends_after_its_run_does_not_change_the_record(plain, tmp_path, project):
-    plain.background = 1
+    plain.background, plain.raises = 1, ConnectionError("the engine is gone")
     cause = cause_of(elsewhere.late, str(tmp_path), extra={"folder": str(tmp_path)})
     assert str(cause) == "the engine is gone"
     assert elsewhere.until(lambda: lines(tmp_path / "tries")) == ["tried"]

@@ -1,4 +1,4 @@
-"""Stores that other trackers have written, for whoever imports from them."""
+"""Stores that other trackers have written, for whoever imports from them, and the command line."""
 
 import json
 import shutil
@@ -7,6 +7,20 @@ from types import SimpleNamespace
 
 import pytest
 from servers.originals import NotInstalledError, stores_of
+
+from lazytrack import cli
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command, and return its exit code, and what it shows on stdout and stderr."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = cli.main([*map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

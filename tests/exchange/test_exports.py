@@ -717,16 +717,6 @@ def shown_of(kind, export, slug, name):
 # --- the command line ---
 
 
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        capsys.readouterr()
-        code = cli.main([*map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return run
-
-
 def test_the_command_writes_an_export_that_other_commands_read(run, original, exports, written, tmp_path):
     code, out, err = run("export", "-p", written / "churn", "-o", tmp_path / "it.zip")
     assert (code, out) == (0, "")

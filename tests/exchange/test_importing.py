@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from comparing import contents, imported, nothing_unpickled, opened
 
-from lazytrack import Project, Repository, cli, naming
+from lazytrack import Project, Repository, naming
 from lazytrack.errors import ReadOnlyError, SaveError
 from lazytrack.exchange import foreign
 from lazytrack.files.local import LocalFiles
@@ -403,16 +403,6 @@ def test_nothing_of_this_tool_is_imported_for_it(mlflow_stores, tmp_path):
 
 
 # --- the command line ---
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        capsys.readouterr()
-        code = cli.main([*map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_the_command_says_what_came_and_what_has_no_place(run, mlflow_stores, tmp_path):

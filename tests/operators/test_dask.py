@@ -11,20 +11,14 @@ import elsewhere
 import pytest
 from elsewhere import lines, until, until_gone
 
-from lazytrack import Project, StepRetryConfig, pipeline, unmapped
+from lazytrack import StepRetryConfig, pipeline, unmapped
 from lazytrack.errors import PipelineRunError, StepInterfaceError, WorkerLost
 from lazytrack.step_operators import dask as operators_of_dask
 from lazytrack.step_operators import jobs, register_step_operator
 from lazytrack.step_operators.dask import DaskStepOperator, DaskStepOperatorConfig, Sealed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("project")]
 SECRET = "not-to-be-stored-anywhere"
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path):
-    with Project(tmp_path / "runs") as project:
-        yield project
 
 
 @pytest.fixture

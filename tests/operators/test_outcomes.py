@@ -24,10 +24,8 @@ OF_EACH = {"enable_cache": False}
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
+def impatient(monkeypatch, project):
     monkeypatch.setattr(launching, "_PATIENCE", 0.3)
-    with Project(tmp_path / "runs") as project:
-        yield project
 
 
 @pytest.fixture

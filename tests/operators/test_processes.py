@@ -20,10 +20,8 @@ SECRET = "not-to-be-stored-anywhere"
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
+def impatient(monkeypatch, project):
     monkeypatch.setattr(launching, "_PATIENCE", 0.3)
-    with Project(tmp_path / "runs") as project:
-        yield project
 
 
 def launched(step, **settings):

@@ -4,7 +4,7 @@ import importlib.metadata
 
 import pytest
 
-from lazytrack import Project, pipeline, step, step_operators
+from lazytrack import pipeline, step, step_operators
 from lazytrack.errors import StepInterfaceError
 from lazytrack.step_operators import (
     BaseStepOperator,
@@ -36,6 +36,7 @@ class NeedyFlavor(Flavor):
     config_class = NeedsMore
 
 
+pytestmark = pytest.mark.usefixtures("project")
 FLAVOR = Flavor()
 GROUP = "lazytrack.step_operator"
 
@@ -62,12 +63,6 @@ def points(monkeypatch):
         monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: found if group == GROUP else [])
 
     return have
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path):
-    with Project(tmp_path / "runs") as project:
-        yield project
 
 
 def operator(name):

@@ -17,20 +17,14 @@ import elsewhere
 import pytest
 from elsewhere import lines, until, until_gone
 
-from lazytrack import Project, StepRetryConfig, pipeline, unmapped
+from lazytrack import StepRetryConfig, pipeline, unmapped
 from lazytrack.errors import PipelineRunError, StepInterfaceError, WorkerLost
 from lazytrack.post_execution import get_run
 from lazytrack.step_operators import jobs, register_step_operator
 from lazytrack.step_operators import slurm as slurm_operator
 from lazytrack.step_operators.slurm import SlurmStepOperator, SlurmStepOperatorConfig
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path):
-    with Project(tmp_path / "runs") as project:
-        yield project
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("project")]
 
 
 @pytest.fixture

@@ -9,19 +9,13 @@ import elsewhere
 import pytest
 from elsewhere import lines, until, until_gone
 
-from lazytrack import Project, StepRetryConfig, pipeline
+from lazytrack import StepRetryConfig, pipeline
 from lazytrack.errors import PipelineRunError, StepInterfaceError, WorkerLost
 from lazytrack.step_operators import register_step_operator
 from lazytrack.step_operators.ssh import SSHStepOperator, SSHStepOperatorConfig
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("project")]
 SECRET = "not-to-be-stored-anywhere"
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path):
-    with Project(tmp_path / "runs") as project:
-        yield project
 
 
 @pytest.fixture

@@ -14,11 +14,7 @@ from pydantic import Field
 
 from lazytrack import extras, naming
 from lazytrack.errors import StepInterfaceError, WorkerLost
-from lazytrack.step_operators.base_step_operator import (
-    BaseStepOperator,
-    BaseStepOperatorConfig,
-    BaseStepOperatorFlavor,
-)
+from lazytrack.step_operators.base_step_operator import BaseStepOperatorConfig, BaseStepOperatorFlavor
 from lazytrack.step_operators.jobs import JobState, JobStatus, JobStepOperator
 from lazytrack.step_operators.local import LIFELINE, ended_with
 from lazytrack.step_operators.step_run_info import StepRunInfo
@@ -292,17 +288,6 @@ def _has(worker: Any, wanted: dict[str, float]) -> bool:
 class DaskFlavor(BaseStepOperatorFlavor):
     """A Dask cluster."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return "dask"
-
-    @property
-    def config_class(self) -> type[BaseStepOperatorConfig]:
-        """What its operators are set up with."""
-        return DaskStepOperatorConfig
-
-    @property
-    def implementation_class(self) -> type[BaseStepOperator]:
-        """The class of its operators."""
-        return DaskStepOperator
+    name = "dask"
+    config_class = DaskStepOperatorConfig
+    implementation_class = DaskStepOperator

@@ -15,11 +15,7 @@ from pydantic import Field
 
 from lazytrack import naming
 from lazytrack.errors import StepInterfaceError, WorkerLost
-from lazytrack.step_operators.base_step_operator import (
-    BaseStepOperator,
-    BaseStepOperatorConfig,
-    BaseStepOperatorFlavor,
-)
+from lazytrack.step_operators.base_step_operator import BaseStepOperatorConfig, BaseStepOperatorFlavor
 from lazytrack.step_operators.jobs import JobState, JobStatus, JobStepOperator
 from lazytrack.step_operators.step_run_info import StepRunInfo
 from lazytrack.step_operators.streams import Shown
@@ -187,17 +183,6 @@ class SubprocessStepOperator(ProcessStepOperator):
 class SubprocessFlavor(BaseStepOperatorFlavor):
     """Processes of this machine."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return "subprocess"
-
-    @property
-    def config_class(self) -> type[BaseStepOperatorConfig]:
-        """What its operators are set up with."""
-        return SubprocessStepOperatorConfig
-
-    @property
-    def implementation_class(self) -> type[BaseStepOperator]:
-        """The class of its operators."""
-        return SubprocessStepOperator
+    name = "subprocess"
+    config_class = SubprocessStepOperatorConfig
+    implementation_class = SubprocessStepOperator

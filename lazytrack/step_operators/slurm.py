@@ -19,11 +19,7 @@ import attrs
 
 from lazytrack import naming
 from lazytrack.errors import StepInterfaceError, WorkerLost
-from lazytrack.step_operators.base_step_operator import (
-    BaseStepOperator,
-    BaseStepOperatorConfig,
-    BaseStepOperatorFlavor,
-)
+from lazytrack.step_operators.base_step_operator import BaseStepOperatorConfig, BaseStepOperatorFlavor
 from lazytrack.step_operators.jobs import JobState, JobStatus, JobStepOperator
 from lazytrack.step_operators.step_run_info import StepRunInfo
 
@@ -417,17 +413,6 @@ def _why(word: str, said: Mapping[str, str]) -> str:
 class SlurmFlavor(BaseStepOperatorFlavor):
     """Slurm, as the commands here reach it."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return "slurm"
-
-    @property
-    def config_class(self) -> type[BaseStepOperatorConfig]:
-        """What its operators are set up with."""
-        return SlurmStepOperatorConfig
-
-    @property
-    def implementation_class(self) -> type[BaseStepOperator]:
-        """The class of its operators."""
-        return SlurmStepOperator
+    name = "slurm"
+    config_class = SlurmStepOperatorConfig
+    implementation_class = SlurmStepOperator

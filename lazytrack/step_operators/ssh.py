@@ -10,11 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from lazytrack.errors import StepInterfaceError
-from lazytrack.step_operators.base_step_operator import (
-    BaseStepOperator,
-    BaseStepOperatorConfig,
-    BaseStepOperatorFlavor,
-)
+from lazytrack.step_operators.base_step_operator import BaseStepOperatorConfig, BaseStepOperatorFlavor
 from lazytrack.step_operators.jobs import JobState, JobStatus
 from lazytrack.step_operators.local import ProcessStepOperator, ended_with
 
@@ -146,17 +142,6 @@ def _command(config: Any, program: list[str], path: str | None) -> list[str]:
 class SSHFlavor(BaseStepOperatorFlavor):
     """A machine that is reached by ssh."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return "ssh"
-
-    @property
-    def config_class(self) -> type[BaseStepOperatorConfig]:
-        """What its operators are set up with."""
-        return SSHStepOperatorConfig
-
-    @property
-    def implementation_class(self) -> type[BaseStepOperator]:
-        """The class of its operators."""
-        return SSHStepOperator
+    name = "ssh"
+    config_class = SSHStepOperatorConfig
+    implementation_class = SSHStepOperator

@@ -207,8 +207,10 @@ def with_submodule(checkout, tmp_path, monkeypatch):
     """Have the settings in a submodule, which itself has one; git is told that submodules may be cloned from here."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     subprocess.run([*GIT, "config", "--global", "protocol.file.allow", "always"], check=True)
-    deep = repository(tmp_path / "deep", **{"more.py": "MORE = 0.5\n"})
-    lib = repository(tmp_path / "lib", **{"__init__.py": "from lib.deep.more import MORE\n\nBASE = 1.0 + MORE\n"})
+    ignored = {".gitignore": "__pycache__/\n"}  # as in the checkout: Python may write there
+    deep = repository(tmp_path / "deep", **ignored, **{"more.py": "MORE = 0.5\n"})
+    code = "from lib.deep.more import MORE\n\nBASE = 1.0 + MORE\n"
+    lib = repository(tmp_path / "lib", **ignored, **{"__init__.py": code})
     (checkout / "jobs" / "settings.py").write_text("from lib import BASE\n")
     for folder, source, path in ((lib, deep, "deep"), (checkout, lib, "jobs/lib")):
         subprocess.run([*GIT, "submodule", "--quiet", "add", source, path], cwd=folder, check=True)

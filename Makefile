@@ -10,8 +10,8 @@ demo: .venv/demo  ## train four models, log them, show the project and its files
 	@$(BIN)/python examples/compare_models.py demo
 
 test: lint  ## everything: lint, types, layers, then the fast tests, then the slow ones
-	$(BIN)/pytest --numprocesses auto -m "not slow"
-	$(BIN)/pytest --numprocesses auto -m slow
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m "not slow"
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m slow
 
 lint: .venv/test  ## style, types, import layers, dependencies
 	$(BIN)/ruff check

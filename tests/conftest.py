@@ -23,6 +23,11 @@ os.environ["LAZYTRACK_SIGNING_KEY"] = "only-for-the-tests-of-lazytrack"
 os.environ["LAZYTRACK_PROVENANCE"] = "0"
 
 
+def pytest_xdist_auto_num_workers():
+    """Return how many processes run tests: two for each processor, as tests wait about as much as they compute."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("LAZYTRACK_NO_SKIPS") and reporter and (skipped := reporter.stats.get("skipped")):

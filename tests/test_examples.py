@@ -35,7 +35,7 @@ def test_there_is_a_test_for_each_example():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", SAY)
+@pytest.mark.parametrize("example", [example for example in SAY if example != "engines.py"])
 def test_an_example_runs_and_says_what_it_promises(example, tmp_path):
     said = said_by(example, tmp_path)
     assert [words for words in SAY[example] if words not in said] == [], said

@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lazytrack import extras, naming
@@ -18,6 +18,8 @@ _LEAST, _MOST = 16, 1000
 """Steps that the cluster is given at the same time."""
 _PATIENCE_OF_CONNECTING = 10
 """Seconds."""
+_PATIENCE_OF_ENDING = 60
+"""Seconds: the steps are over, so nothing that is recorded waits for it."""
 _PATIENCE_SECONDS = 30.0
 """After which somebody is told that a step waits for workers."""
 _LOST = (Exception, concurrent.futures.CancelledError, asyncio.CancelledError)
@@ -147,7 +149,20 @@ class Dask(Engine):
         if self._is_ours:
             self._client.close()
         if self._cluster is not None:
-            self._cluster.close()
+            with _quietly(), contextlib.suppress(TimeoutError):  # what does not end now ends with this process
+                self._cluster.close(timeout=_PATIENCE_OF_ENDING)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Have Dask not warn of workers that it ends by a signal, as they take their time on a busy machine."""
+    nannies = logging.getLogger("distributed.nanny")
+    before = nannies.level
+    nannies.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        nannies.setLevel(before)
 
 
 def run_here(content: bytes, topic: str, ticket: str) -> bytes:

@@ -705,7 +705,8 @@ raise SystemExit(cli.main(sys.argv[1:]))
 @pytest.mark.parametrize("patience", ["1", "60"])
 def test_a_save_that_fails_at_the_end_keeps_the_exit_code_and_says_so(here, patience):
     Path("impatient.py").write_text(IMPATIENT)
-    breaks = "mv tries kept; echo in the way > tries; echo shown; exit 3"
+    # Who runs it stands still meanwhile, or a save may make the folder anew between the two commands.
+    breaks = "kill -STOP $PPID; mv tries kept; echo in the way > tries; kill -CONT $PPID; echo shown; exit 3"
     process = subprocess.Popen(
         [sys.executable, "impatient.py", patience, "run", "-p", "tries", "--", "sh", "-c", breaks],
         stdout=subprocess.PIPE,

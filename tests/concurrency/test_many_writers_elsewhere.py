@@ -8,7 +8,7 @@ from test_many_writers import go_together
 
 from lazytrack import Project
 
-WRITERS, EXPERIMENTS = 8, 20
+WRITERS, EXPERIMENTS = 8, 12
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from lazytrack.progress import Progress
 pytestmark = pytest.mark.slow
 
 BATCHES = 8
-PLAYS_PER_BATCH = 150
+PLAYS_PER_BATCH = 100
 SHARED = ["shared-0", "shared-1", "shared-2"]
 FIELDS = ["a", "b", "created_at"]
 

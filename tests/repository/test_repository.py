@@ -738,7 +738,7 @@ import sys
 from lazytrack import Repository
 url, options, own = eval(sys.argv[1])
 sys.stdin.readline()
-for number in range(6):
+for number in range(4):
     repository = Repository(url, **options)
     repository.log_artifact("model", [own, number], "json")
     repository.save()
@@ -762,9 +762,9 @@ def test_eight_processes_log_versions_of_one_artifact(place):
     said = [writer.communicate(timeout=200)[1] for writer in writers]
     assert said == [""] * 8
     found = Repository(url, mode="r", **options)
-    assert [a.version for a in found.artifacts] == list(range(48))
-    loaded = [tuple(found.load_artifact("model", version=n)) for n in range(48)]
-    assert sorted(loaded) == [(own, number) for own in range(8) for number in range(6)]
+    assert [a.version for a in found.artifacts] == list(range(32))
+    loaded = [tuple(found.load_artifact("model", version=n)) for n in range(32)]
+    assert sorted(loaded) == [(own, number) for own in range(8) for number in range(4)]
     assert found.problems == {}
 
 

@@ -1,6 +1,7 @@
 """Processes that run steps: what stops them, what is left of a run that lost some, and what goes there and back."""
 
 import contextlib
+import logging
 import os
 import pty
 import random
@@ -15,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 from processes import processes_with, until
 
 from lazytrack import Project, StepRetryConfig, current_experiment, naming, pipeline, step
@@ -98,6 +100,26 @@ def test_executors_of_the_user_are_left_open():
 def test_nobody_is_at_an_address():
     with pytest.raises(ConnectionError, match=r"there is no Dask scheduler at tcp://127\.0\.0\.1:9"):
         whole.with_options(executor="dask://127.0.0.1:9")()
+
+
+def test_a_cluster_that_does_not_end_holds_nobody_up(monkeypatch, caplog):
+    close, log, closed = LocalCluster.close, logging.getLogger("distributed.nanny"), []
+
+    def hangs(self, timeout=None):
+        if self not in closed:
+            closed.append(self)
+            assert timeout == 60
+            log.warning("Worker process still alive after 4.0 seconds, killing")
+            close(self)
+            raise TimeoutError
+
+    monkeypatch.setattr(LocalCluster, "close", hangs)
+    level = log.level
+    run = whole.with_options(executor="dask")()
+    assert set(statuses(run).values()) == {"completed"}
+    assert len(closed) == 1
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+    assert log.level == level
 
 
 def test_dask_that_is_not_installed_is_told(monkeypatch):
@@ -372,8 +394,8 @@ def test_a_step_that_is_an_object_goes_as_it_is_when_it_is_called():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", ["threads", "processes:2", "dask"])
-def test_ten_thousand_small_steps(executor, request):
+@pytest.mark.parametrize(("executor", "count"), [("threads", 10_000), ("processes:2", 3_000), ("dask", 1_000)])
+def test_thousands_of_small_steps(executor, count, request):
     @step(enable_cache=False)
     def plus(n: int) -> int:
         return n + 1
@@ -384,10 +406,10 @@ def test_ten_thousand_small_steps(executor, request):
 
     @pipeline(executor=request.getfixturevalue("dask_cluster") if executor == "dask" else executor)
     def many() -> None:
-        assert total(plus.map(list(range(10_000)))).load() == sum(range(1, 10_001))
+        assert total(plus.map(list(range(count)))).load() == sum(range(1, count + 1))
 
     with in_memory() as folder, Project(folder):
-        assert len(many().steps) == 10_001
+        assert len(many().steps) == count + 1
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 import _thread
 import contextlib
+import itertools
+import signal
 import threading
 import time
 
@@ -138,15 +140,22 @@ def test_two_hundred_artifacts_are_two_hundred_requests_and_one(s3, s3_server):
     assert [found.load_artifact(f"report {number}") for number in range(0, 200, 20)] == [[n] for n in range(0, 200, 20)]
 
 
-def test_after_an_interrupted_save_the_next_one_saves_all(tmp_path, monkeypatch):
+@pytest.fixture
+def heeds_interrupts():
+    """Have this process mind Ctrl-C, which one that was started in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_after_an_interrupted_save_the_next_one_saves_all(tmp_path, monkeypatch, heeds_interrupts):
     monkeypatch.setattr(MemoryFiles, "together", 2)
     monkeypatch.setattr(MemoryFiles, "is_elsewhere", True)
     create = MemoryFiles.create
-    sent = []
+    sent = itertools.count(1)
 
     def interrupt(self, path, data):
-        sent.append(path)
-        if len(sent) == 5:
+        if next(sent) == 5:
             _thread.interrupt_main()
         time.sleep(0.01)
         create(self, path, data)

@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST = $(BIN)/pytest --numprocesses auto --dist worksteal $(PYTEST_OPTIONS)
 
 .PHONY: demo test lint bench clean
 
@@ -10,8 +11,8 @@ demo: .venv/demo  ## train four models, log them, show the project and its files
 	@$(BIN)/python examples/compare_models.py demo
 
 test: lint  ## everything: lint, types, layers, then the fast tests, then the slow ones
-	$(BIN)/pytest --numprocesses auto --dist worksteal -m "not slow"
-	$(BIN)/pytest --numprocesses auto --dist worksteal -m slow
+	$(PYTEST) -m "not slow"
+	$(PYTEST) -m slow
 
 lint: .venv/test  ## style, types, import layers, dependencies
 	$(BIN)/ruff check

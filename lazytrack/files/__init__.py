@@ -55,6 +55,7 @@ _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _CUT = re.compile(r"([A-Za-z][A-Za-z0-9]+):/(?!/)")
 """What becomes of a URL that is made a path."""
+_PASSWORD = re.compile(r"(:/[^/@:]*|://[^/@:]*):[^/@]*@")
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)(?:://|::)")
 
 
@@ -84,24 +85,24 @@ def open_files(url: str | os.PathLike[str], **options: Any) -> Files:
         return _in_archive(path, **options)
     given = _PROTOCOL.match(path)
     if scheme in _CACHES or (given and (given[0].endswith("::") or ("::" in rest and scheme not in _LOCAL))):
-        raise ValueError(f"cannot keep a store at the chained URL {path!r}: give that of the storage itself")
+        raise ValueError(f"cannot keep a store at the chained URL {_shown(path)!r}: give that of the storage itself")
     if scheme in _LOCAL or scheme == "memory":
         if unknown := sorted(options.keys() - _OPTIONS.get(scheme, set())):
-            raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {path!r}")
+            raise TypeError(f"no option {', '.join(map(repr, unknown))} for a store at {_shown(path)!r}")
         return _adapter(scheme)(rest, **options)
     if scheme not in _ADAPTERS and not _is_known_to_fsspec(scheme):
         known = ", ".join(sorted(_ADAPTERS))
         raise ValueError(
-            f"cannot keep a store at {path!r}: no adapter for {scheme!r}; known: {known}, and what fsspec knows"
+            f"cannot keep a store at {_shown(path)!r}: no adapter for {scheme!r}; known: {known}, and what fsspec knows"
         )
     try:
         return _adapter(scheme)(rest, protocol=scheme, **options)
     except ImportError as error:
         extra = _EXTRAS.get(_ADAPTERS.get(scheme, _PORTABLE)[1])
         how = f"a library: pip install 'lazytrack[{extra}]'" if extra else "the library of its filesystem"
-        raise ModuleNotFoundError(f"a store at {path!r} needs {how} ({error})") from error
+        raise ModuleNotFoundError(f"a store at {_shown(path)!r} needs {how} ({error})") from error
     except TypeError as error:
-        raise TypeError(f"{error} for a store at {path!r}") from error
+        raise TypeError(f"{error} for a store at {_shown(path)!r}") from error
 
 
 def _in_archive(url: str, **options: Any) -> Files:
@@ -248,7 +249,13 @@ def join(folder: str, path: str) -> str:
 def _refuse_cut(path: str) -> None:
     """Refuse a URL that was made a path, which has lost a slash and would be a folder here."""
     if (cut := _CUT.match(path)) and cut[1].lower() in _ADAPTERS:
-        raise ValueError(f"cannot keep a store at {path!r}: {cut[1]}://{path[cut.end() :]} is a URL, which is no Path")
+        meant = _shown(f"{cut[1]}://{path[cut.end() :]}")
+        raise ValueError(f"cannot keep a store at {_shown(path)!r}: {meant} is a URL, which is no Path")
+
+
+def _shown(url: str) -> str:
+    """Return a URL as errors show it: without the password that may be in it."""
+    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def _protocol(url: str) -> tuple[str, str]:

@@ -53,6 +53,15 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones():
         open_files("abfs+x.y-z://a")
 
 
+@pytest.mark.parametrize(
+    "url", ["ftps-x://me:hunter2@h/a", "simplecache::sftp://me:hunter2@h/a", "sftp:/me:hunter2@h/a", "oci://:hunter2@h"]
+)
+def test_no_error_shows_the_password_of_a_url(url):
+    with pytest.raises((ValueError, ModuleNotFoundError), match=r":\*\*\*@h") as caught:
+        open_files(url)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_filesystem_that_fsspec_knows_needs_its_own_library():
     with pytest.raises(ModuleNotFoundError, match=r"'oci://a' needs the library of its filesystem \(.*ocifs"):
         open_files("oci://a")

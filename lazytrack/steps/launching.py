@@ -9,13 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lazytrack import naming
+from lazytrack import naming, step_operators
 from lazytrack.artifacts.entries import stored_in
 from lazytrack.artifacts.trust import VARIABLE as SIGNING_KEYS
 from lazytrack.errors import StepFailed, StepInterfaceError, WorkerLost
 from lazytrack.post_execution.status import ExecutionStatus
 from lazytrack.provenance.kept import KINDS, Shared
-from lazytrack.step_operators import BaseStepOperator, JobStepOperator, StepRunInfo, get_step_operator
 from lazytrack.steps.annotations import show
 from lazytrack.steps.configuration import StepConfiguration
 from lazytrack.steps.environment import outside
@@ -29,7 +28,8 @@ from lazytrack.tracking.blocks import told
 from lazytrack.tracking.logged import MISSING
 from lazytrack.tracking.placed import ARTIFACT, Entry, Written
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # operators are loaded where there are some: what they are configured with takes its time
+    from lazytrack.step_operators import BaseStepOperator, StepRunInfo
     from lazytrack.steps.run import Run
 
 STORAGE_OPTIONS = "LAZYTRACK_STORAGE_OPTIONS"
@@ -48,7 +48,7 @@ _PATIENCE = 2.0
 _GLANCE_SECONDS = 0.1
 
 
-def operator_of(configuration: StepConfiguration) -> BaseStepOperator | None:
+def operator_of(configuration: StepConfiguration) -> "BaseStepOperator | None":
     """Return the operator that launches a step; None where none does.
 
     Raises
@@ -57,7 +57,7 @@ def operator_of(configuration: StepConfiguration) -> BaseStepOperator | None:
         When there is none of that name.
     """
     named = configuration.step_operator
-    return None if named is None or named is False else get_step_operator(named)
+    return None if named is None or named is False else step_operators.get_step_operator(named)
 
 
 def check_launch(run: "Run", invocation: Invocation) -> None:
@@ -103,7 +103,7 @@ def _is_same(value: Any, other: Any) -> bool:
 
 def launch(
     run: "Run",
-    operator: BaseStepOperator,
+    operator: "BaseStepOperator",
     invocation: Invocation,
     record: StepRecord,
     names: Mapping[str, str],
@@ -161,10 +161,10 @@ def launch(
     return _outcome(run, record, said, since)
 
 
-def _info(run: "Run", invocation: Invocation, unique_id: str) -> StepRunInfo:
+def _info(run: "Run", invocation: Invocation, unique_id: str) -> "StepRunInfo":
     group = invocation.group
     members = [each for each in run.calls if each.group is not None and group is not None and each.group == group]
-    return StepRunInfo(
+    return step_operators.StepRunInfo(
         step_run_id=unique_id,
         run_id=run.slug,
         run_name=run.name,
@@ -198,10 +198,10 @@ def _options_of(run: "Run") -> str:
         ) from error
 
 
-def _patience(operator: BaseStepOperator, trouble: Exception | None) -> float:
+def _patience(operator: "BaseStepOperator", trouble: Exception | None) -> float:
     """Return how long to look for what a worker has said: for long where it has ended as one that did."""
     code = 0 if trouble is None else getattr(trouble, "exit_code", None)
-    is_said = isinstance(operator, JobStepOperator) and code in {0, FAILED_STEP}
+    is_said = isinstance(operator, step_operators.JobStepOperator) and code in {0, FAILED_STEP}
     return _PATIENCE_OF_STORES if is_said else _PATIENCE
 
 
@@ -218,7 +218,7 @@ def _said(run: "Run", record: StepRecord, ticket: str, patience: float) -> dict[
         time.sleep(_GLANCE_SECONDS)
 
 
-def _lost(operator: BaseStepOperator, trouble: Exception | None) -> Outcome:
+def _lost(operator: "BaseStepOperator", trouble: Exception | None) -> Outcome:
     if trouble is None:
         trouble = WorkerLost(
             f"step operator {operator.name!r} returned, and the step has not said how it went: it was not run, or its "

@@ -70,6 +70,24 @@ print(*sys.modules)
     assert set(run(code)) & {"pydantic", "fsspec", "numpy", "pandas", "rich", "typer", "slugify", "asyncio"} == set()
 
 
+def test_running_a_pipeline_loads_what_operators_are_configured_with_only_where_there_are_some(tmp_path):
+    code = f"""
+import sys
+from lazytrack import Project, pipeline, step
+@step
+def double(x: int) -> int:
+    return 2 * x
+@pipeline
+def whole():
+    double(1)
+with Project({str(tmp_path / "runs")!r}):
+    whole()
+import lazytrack.steps.recorded
+print(*sys.modules)
+"""
+    assert set(run(code)) & {"pydantic", "fsspec", "numpy", "distributed"} == set()
+
+
 def test_importing_the_room_alone_imports_none_of_its_modules():
     code = "import lazytrack.steps, sys; print(*(name for name in sys.modules if name.startswith('lazytrack')))"
     assert run(code) == ["lazytrack", "lazytrack.steps"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lazytrack import cli
+from lazytrack.provenance import capture
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 BLOCKS = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -53,6 +54,7 @@ def test_each_command_of_the_page_runs_and_shows_what_it_says(tmp_path, monkeypa
     for name in ("LAZYTRACK_PROJECT", "LAZYTRACK_REPOSITORY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LAZYTRACK_PROVENANCE", "1")
+    monkeypatch.setattr(capture, "_capture", None)  # what is found out here is told of the command that is run
     Path("old.json").write_text(LAZYSCRIBE)
     for command, shown in commands():
         if command == "python train.py":

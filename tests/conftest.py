@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from lazytrack import naming
 
@@ -53,6 +54,14 @@ def place(request):
 @pytest.fixture
 def local(tmp_path):
     return str(tmp_path / "store"), {}
+
+
+@pytest.fixture(autouse=True)
+def forgotten_memory():
+    """Forget what is stored in memory after each test: all of it is gone through whenever some of it is listed."""
+    yield
+    MemoryFileSystem.store.clear()
+    del MemoryFileSystem.pseudo_dirs[1:]
 
 
 @pytest.fixture

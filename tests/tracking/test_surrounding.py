@@ -70,8 +70,8 @@ def test_it_is_there_to_log_to_whatever_block_this_is_in(project):
     assert project["outer"].metrics == {"auc": 0.5}
 
 
-def test_a_block_of_an_empty_project_is_one():
-    with Project("empty") as empty:
+def test_a_block_of_an_empty_project_is_one(tmp_path):
+    with Project(tmp_path / "empty") as empty:
         assert active_project() is empty
 
 

@@ -55,7 +55,8 @@ _LOCAL = {"file", "local"}
 _OPTIONS = {"file": {"auto_mkdir"}, "local": {"auto_mkdir"}}
 _CUT = re.compile(r"([A-Za-z][A-Za-z0-9]+):/(?!/)")
 """What becomes of a URL that is made a path."""
-_PASSWORD = re.compile(r"(:/[^/@:]*|://[^/@:]*):[^/@]*@")
+_PASSWORD = re.compile(r"(:/{1,2}[^/@:]*):[^/]*@")
+"""What is before the password of a URL, and the password, which may have an @ in it."""
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)(?:://|::)")
 
 

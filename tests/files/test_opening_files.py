@@ -54,7 +54,14 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "url", ["ftps-x://me:hunter2@h/a", "simplecache::sftp://me:hunter2@h/a", "sftp:/me:hunter2@h/a", "oci://:hunter2@h"]
+    "url",
+    [
+        "ftps-x://me:hunter2@h/a",
+        "ftps-x://me:un@hunter2@h/a",
+        "simplecache::sftp://me:hunter2@h/a",
+        "sftp:/me:hunter2@h/a",
+        "oci://:hunter2@h",
+    ],
 )
 def test_no_error_shows_the_password_of_a_url(url):
     with pytest.raises((ValueError, ModuleNotFoundError), match=r":\*\*\*@h") as caught:
